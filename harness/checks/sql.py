@@ -1,0 +1,119 @@
+"""Claims about SQL: the answer is run, read-only and limited, on a small in-memory SQLite."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from harness.checks.base import Check, shown, unfenced
+from harness.errors import CheckCrashed
+
+MAX_STEPS = 2_000_000  # virtual-machine instructions: a count, so the limit is the same on every machine
+MAX_ROWS = 1_000
+MAX_BYTES = 1_000_000  # of one value; also stops zeroblob() and randomblob()
+_STEPS_PER_TICK = 10_000
+_READ_ONLY = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+_REFUSED_FUNCTIONS = {
+    "load_extension",
+    "readfile",
+    "writefile",
+    "edit",
+    "fts3_tokenizer",
+    "random",
+    "randomblob",
+}
+_CLOCK = re.compile(r"'now'|\bcurrent_(date|time|timestamp)\b", re.IGNORECASE)
+
+Scalar = str | int | float | None
+
+
+class Sql(Check):
+    """The answer is one SELECT that gives these rows on the database made by `setup`."""
+
+    name: ClassVar = "sql"
+    shorthand: ClassVar = "rows"
+    setup: str
+    rows: list[list[Scalar]]
+    ordered: bool = False
+    tolerance: float = Field(default=1e-9, ge=0)
+
+    def fault(self, answer: str) -> str:
+        query = unfenced(answer).strip()
+        if not query:
+            return "no query"
+        if _CLOCK.search(query):
+            return "the query depends on the clock"
+        database = self._database()
+        try:
+            _confine(database)
+            got = [list(row) for row in database.execute(query).fetchmany(MAX_ROWS + 1)]
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            return _explained(exc)
+        finally:
+            database.close()
+        return self._difference(got)
+
+    def _database(self) -> sqlite3.Connection:
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            database.executescript(self.setup)
+        except sqlite3.Error as exc:
+            database.close()
+            raise CheckCrashed(f"the `setup` of the sql check fails: {exc}") from None
+        return database
+
+    def _difference(self, got: list[list[Any]]) -> str:
+        if len(got) != len(self.rows):
+            return f"expected {len(self.rows)} rows, got {len(got)}: {shown(got)}"
+        want = self.rows if self.ordered else sorted(self.rows, key=_row_key)
+        found = got if self.ordered else sorted(got, key=_row_key)
+        for expected, actual in zip(want, found, strict=True):
+            if not self._same(expected, actual):
+                return f"expected the row {shown(expected)}, got {shown(actual)}"
+        return ""
+
+    def _same(self, expected: list[Scalar], actual: list[Any]) -> bool:
+        return len(expected) == len(actual) and all(
+            math.isclose(a, b, rel_tol=0, abs_tol=self.tolerance)
+            if isinstance(a, int | float) and isinstance(b, int | float)
+            else a == b
+            for a, b in zip(expected, actual, strict=True)
+        )
+
+
+def _confine(database: sqlite3.Connection) -> None:
+    """Let the connection read, and nothing else, for a bounded number of steps."""
+    ticks = iter(range(MAX_STEPS // _STEPS_PER_TICK))
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES)
+    database.set_progress_handler(lambda: next(ticks, None) is None, _STEPS_PER_TICK)
+    database.set_authorizer(_authorize)
+
+
+def _authorize(action: int, _first: str | None, function: str | None, *_: str | None) -> int:
+    if action in _READ_ONLY:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and (function or "").lower() not in _REFUSED_FUNCTIONS:
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def _explained(exc: Exception) -> str:
+    text = str(exc)
+    if text == "interrupted":
+        return f"the query ran more than {MAX_STEPS:,} steps"
+    if text in ("not authorized", "authorizer malfunction"):
+        return "the query does more than read"
+    if "one statement at a time" in text:
+        return "more than one statement, or words after the query"
+    return f"the query fails: {text}"
+
+
+def _row_key(row: list[Any]) -> tuple[tuple[str, Any], ...]:
+    """Sort rows of mixed types; numbers of either type stand together."""
+    return tuple(
+        ("number", float(v)) if isinstance(v, int | float) else (type(v).__name__, v or "") for v in row
+    )
