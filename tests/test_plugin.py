@@ -1,0 +1,458 @@
+"""The plugin as users meet it: options, outcomes, exit codes, and what is never asked."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from harness.testing import Answer
+
+pytestmark = pytest.mark.usefixtures("loopback")
+
+
+def verdict_of(project):
+    return json.loads((project.path / ".harness" / "verdict.json").read_text())
+
+
+def harness(project, *arguments):
+    return project.run(sys.executable, "-m", "harness", *arguments)
+
+
+def promote(project, name="free"):
+    done = harness(project, "baseline", "promote", name)
+    assert done.ret == 0, done.stderr.str()
+
+
+def answers(loopback, answer):
+    loopback._answer = answer
+
+
+def test_a_run_reports_every_case_and_asks_each_once(project, loopback):
+    result = project.runpytest("--provider", "free", "-v")
+
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(
+        [
+            "golden/T1/first.yaml::first[[]one-free[]] PASSED*",
+            "*routing evaluation*",
+            "3 tasks, 6 cases x 1 epoch on free",
+            "without a baseline for free",
+            "T1  ✓ 4/4",
+            "T3  ✓ 2/2",
+            "Evidence: 6 of 6 samples judged; 0 errored*",
+            "*6 passed*",
+            "INCONCLUSIVE  there is no baseline for free*",
+            "Next  harness baseline promote free*",
+        ]
+    )
+    assert len(loopback.requests) == 6
+    assert result.ret == 0, "without --gate, pytest's own meaning stays"
+
+
+def test_the_second_run_asks_nothing_and_fresh_asks_everything(project, loopback):
+    project.runpytest("--provider", "free")
+    again = project.runpytest("--provider", "free")
+    again.stdout.fnmatch_lines(["*0 calls made, 6 answers from the ledger*"])
+    assert len(loopback.requests) == 6
+
+    project.runpytest("--provider", "free", "--fresh")
+    assert len(loopback.requests) == 12
+
+
+def test_replay_only_needs_no_key_and_fails_clearly_on_a_miss(project, loopback, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+    project.runpytest("--provider", "groq", "--tier", "T3", "--max-cost", "1")
+    monkeypatch.delenv("GROQ_API_KEY")
+    monkeypatch.setenv("GROQ_API_KEY", "other-key")
+    asked = len(loopback.requests)
+
+    project.runpytest("--provider", "groq", "--tier", "T3", "--replay-only").assert_outcomes(passed=2)
+    miss = project.runpytest("--provider", "groq", "--tier", "T1", "--replay-only")
+
+    miss.assert_outcomes(errors=4)
+    miss.stdout.fnmatch_lines(["*first[[]one[]] epoch 0 on groq-x is not recorded; run it once*"])
+    assert len(loopback.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--provider", "groq", "--tier", "T3"],
+            "--provider groq: groq-x needs GROQ_API_KEY, which is not set",
+        ),
+        (["--provider", "grok"], "did you mean `groq`"),
+        (["--tier", "T7"], "--tier T7: there is none"),
+        (["--category", "ci_flakyness"], "did you mean `ci_flakiness`"),
+        (["--epochs", "0"], "--epochs 0: at least 1"),
+        (["--max-cost", "lots"], "--max-cost lots: not an amount in USD"),
+        (["--fresh", "--replay-only"], "choose one"),
+        (["--provider", "free", "--gate"], "no baseline `free` to compare with"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_line_before_anything_is(project, loopback, arguments, message):
+    result = project.runpytest(*arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert message in result.stderr.str()
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert loopback.requests == []
+
+
+def test_a_priced_deployment_is_asked_only_after_the_estimate_and_with_a_limit(
+    project, loopback, monkeypatch
+):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+
+    refused = project.runpytest("--tier", "T3", "--provider", "groq")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        ["*would ask priced deployments*", "*groq-x*2 calls*at most $*", "*--max-cost USD*"]
+    )
+    assert loopback.requests == []
+
+    allowed = project.runpytest("--tier", "T3", "--provider", "groq", "--max-cost", "0.50")
+    allowed.assert_outcomes(passed=2)
+    allowed.stdout.fnmatch_lines(["*groq-x*2 calls*", "*Spent $0.0000 of $0.50*"])
+    assert loopback.keys == ["Bearer dummy-key"] * 2
+    attempts = project.run(sys.executable, "-c", ATTEMPTS)
+    assert attempts.outlines == ["groq groq-x answered"] * 2
+
+
+ATTEMPTS = """
+from harness.store import SqliteStore
+from pathlib import Path
+store = SqliteStore(Path(".harness/harness.db"))
+for attempt in store.attempts(store.latest_run("groq").id):
+    print(attempt.provider, attempt.deployment, attempt.outcome)
+"""
+
+
+def test_a_budget_that_runs_out_stops_the_spending_and_the_verdict(project, loopback, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+
+    result = project.runpytest("--provider", "groq", "--max-cost", "0.00003")
+
+    assert 0 < len(loopback.requests) < 6
+    result.stdout.fnmatch_lines(["*--max-cost $0.00003 is used up*", "INCONCLUSIVE*"])
+
+
+def test_without_a_key_the_chain_goes_on_and_says_so(project, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+
+    result = project.runpytest("--tier", "T3")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["harness: groq-x skipped: GROQ_API_KEY is not set", "*2 by a fallback*"])
+
+
+# Beside a baseline
+
+
+@pytest.fixture
+def with_baseline(project, loopback):
+    """A baseline in which `second[two]` fails and all else passes."""
+    answers(loopback, lambda request: Answer(text=_but(request, "second: say beta", "wrong")))
+    project.runpytest("--provider", "free", "--epochs", "2")
+    promote(project)
+    return project
+
+
+def _but(request, prompt, text):
+    asked = request["messages"][-1]["content"]
+    return text if asked == prompt else asked.split()[-1]
+
+
+def test_each_outcome_has_its_place_in_pytests_terms(with_baseline, loopback):
+    def answer(request):
+        asked = request["messages"][-1]["content"]
+        return Answer(text="wrong" if asked == "first: say alpha" else asked.split()[-1])
+
+    answers(loopback, answer)
+    result = with_baseline.runpytest("--provider", "free", "--fresh", "-o", "xfail_strict=true", "-rA")
+
+    result.assert_outcomes(passed=4, failed=1, xpassed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "regressed: first[[]one[]] on free: 2/2 in the baseline, 0/1 now",
+            "expected 'alpha', got 'wrong'",
+            "| wrong",
+            "*Cases: 4 passed, 1 regressed, 1 improved.*",
+        ]
+    )
+
+
+def test_a_known_failure_is_xfail(with_baseline):
+    with_baseline.runpytest("--provider", "free").assert_outcomes(passed=5, xfailed=1)
+
+
+def test_an_outage_is_an_error_and_never_a_regression(with_baseline, loopback):
+    answers(loopback, Answer(status=400, body=b'{"error": {"message": "no"}}'))
+
+    result = with_baseline.runpytest("--provider", "free", "--fresh", "--gate", "--tier", "T1")
+
+    result.assert_outcomes(errors=4)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["INCONCLUSIVE  nothing was judged*", "Next  run the same command again*"])
+    assert verdict_of(with_baseline)["regressed"] == []
+
+
+@pytest.mark.parametrize(("limit", "word", "exit_code"), [(3, "ALLOW", 0), (2, "BLOCK", 1)])
+def test_the_gate_counts_tasks_and_sets_the_exit_code(with_baseline, loopback, limit, word, exit_code):
+    path = with_baseline.path / "providers.yaml"
+    path.write_text(f"{path.read_text()}  policy: {{max_regressions: {limit}}}\n")
+    answers(loopback, Answer(text="wrong"))
+
+    result = with_baseline.runpytest("--provider", "free", "--fresh", "--gate")
+
+    assert result.ret == exit_code
+    assert re.search(rf"^{word}  3 tasks regressed", result.stdout.str(), re.MULTILINE)
+    last = [line for line in result.outlines if line][-3:]
+    assert last[-1].startswith("Next") or last[-2].startswith("Next")
+    assert verdict_of(with_baseline)["verdict"] == word
+    verified = harness(with_baseline, "verify", ".harness/verdict.json", "-q")
+    assert (verified.ret, verified.outlines) == (exit_code, [word])
+
+
+def test_an_unchanged_route_is_allowed(with_baseline):
+    result = with_baseline.runpytest("--provider", "free", "--gate")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["ALLOW  0 tasks regressed, at most 3 allowed."])
+
+
+def test_an_edited_task_is_new_and_the_rest_stays_comparable(with_baseline):
+    path = with_baseline.path / "golden" / "T3" / "third.yaml"
+    path.write_text(path.read_text().replace("say {{", "please say {{"))
+
+    result = with_baseline.runpytest("--provider", "free", "--gate")
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["Note: the suite has changed since baseline free*", "INCONCLUSIVE  2 cases new or*"]
+    )
+
+
+def test_a_baseline_that_cannot_be_read_is_not_the_same_as_none(with_baseline):
+    (with_baseline.path / "golden" / "baselines" / "free.json").write_text("{")
+
+    result = with_baseline.runpytest("--provider", "free", "--gate")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "free.json: not a baseline" in result.stderr.str()
+
+
+def test_a_partial_run_is_promoted_only_into_what_is_there(with_baseline):
+    with_baseline.runpytest("--provider", "free", "--tier", "T1", "--fresh")
+
+    refused = harness(with_baseline, "baseline", "promote", "free")
+    merged = harness(with_baseline, "baseline", "promote", "free", "--merge")
+
+    assert (refused.ret, merged.ret) == (2, 0)
+    assert "has 4 of 6 cases" in refused.stderr.str()
+    assert "3 tasks, 6 cases" in merged.stdout.str()
+
+
+# Selection and pytest's own options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--tier", "T1"], 4),
+        (["--tier", "T1", "--tier", "T3"], 6),
+        (["-k", "first"], 2),
+        (["-m", "T3"], 2),
+        (["-m", "ci_flakiness and not T1"], 2),
+        (["golden/T1/first.yaml"], 2),
+        (["golden/T1/first.yaml::first[one-free]"], 1),
+        (["--category", "ci_flakiness"], 6),
+    ],
+)
+def test_selection(project, loopback, arguments, count):
+    project.runpytest("--provider", "free", "--strict-markers", *arguments).assert_outcomes(
+        passed=count, deselected=None if "golden/" in arguments[-1] else 6 - count
+    )
+    assert len(loopback.requests) == count
+
+
+def test_collect_only_asks_nothing_and_needs_no_key(project, loopback, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+
+    result = project.runpytest("--provider", "groq", "--provider", "free", "--co", "-q")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["12 tests collected*"])
+    assert loopback.requests == []
+    assert not (project.path / ".harness").exists()
+
+
+def test_several_providers_are_a_matrix(project, loopback, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+
+    result = project.runpytest("--provider", "free", "--provider", "groq", "--tier", "T3", "--max-cost", "1")
+
+    result.assert_outcomes(passed=4)
+    result.stdout.re_match_lines([r"\s+free\s+groq", r"T3\s+✓ 2/2\s+✓ 2/2"])
+
+
+def test_last_failed_and_exit_first_work(project, loopback):
+    answers(loopback, lambda request: Answer(text=_but(request, "first: say beta", "wrong")))
+    project.runpytest("--provider", "free").assert_outcomes(passed=5, failed=1)
+
+    project.runpytest("--provider", "free", "--lf").assert_outcomes(failed=1)
+    project.runpytest("--provider", "free", "-x").assert_outcomes(passed=1, failed=1)
+
+
+def test_epochs_are_data_inside_an_item(project, loopback):
+    def answer(request):
+        return Answer(text="wrong" if request["seed"] < 2 else request["messages"][-1]["content"].split()[-1])
+
+    answers(loopback, answer)
+
+    result = project.runpytest("--provider", "free", "--tier", "T3", "--epochs", "5")
+
+    result.assert_outcomes(passed=2)
+    assert len(loopback.requests) == 10
+    assert sorted(request["seed"] for request in loopback.requests) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_workers_share_a_run_and_pay_once(project, loopback):
+    result = project.runpytest_subprocess("--provider", "free", "-n", "2")
+
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(
+        ["3 tasks, 6 cases x 1 epoch on free", "*6 of 6 samples judged*", "*6 calls made*"]
+    )
+    assert result.stdout.str().count("INCONCLUSIVE") == 1
+    assert len(loopback.requests) == 6
+
+
+def test_junit_names_are_slugs_and_text_is_valid_xml(project, loopback):
+    import xml.etree.ElementTree as ET
+
+    answers(loopback, Answer(text="\x00\x1b[31m]]> <script>\ud83d"))
+    project.runpytest("--provider", "free", "--junitxml=out.xml")
+
+    tree = ET.parse(project.path / "out.xml")
+    names = [case.get("name") for case in tree.iter("testcase")]
+    assert names[0] == "first[one-free]"
+    assert len(list(tree.iter("failure"))) == 6
+
+
+def test_without_a_terminal_and_when_quiet_it_still_ends_well(project):
+    quiet = project.runpytest("--provider", "free", "-q")
+    assert "routing evaluation" not in quiet.stdout.str()
+    assert "INCONCLUSIVE" in quiet.stdout.str()
+    assert project.runpytest("--provider", "free", "-p", "no:terminal").ret == 0
+
+
+def test_every_line_of_the_summary_fits_80_columns(with_baseline, loopback):
+    answers(loopback, Answer(text="a long wrong answer " * 20))
+    result = with_baseline.runpytest("--provider", "free", "--fresh", "--gate")
+
+    started = next(i for i, line in enumerate(result.outlines) if "routing evaluation" in line)
+    ours = [line for line in result.outlines[started:] if not line.startswith("FAILED")]
+    assert max(map(len, ours)) <= 80
+
+
+# Broken files
+
+
+def test_every_error_of_every_file_comes_at_once(project, loopback):
+    providers = project.path / "providers.yaml"
+    providers.write_text(providers.read_text().replace("tiers:", "teirs:"))
+    task = project.path / "golden" / "T1" / "first.yaml"
+    task.write_text(task.read_text().replace("tier: T1", "tier: T1\ntier: T2").replace(", expect: beta", ""))
+
+    under_pytest = project.runpytest()
+    in_cli = harness(project, "check")
+
+    assert (under_pytest.ret, in_cli.ret) == (4, 2)
+    for output in (under_pytest.stderr.str(), in_cli.stdout.str()):
+        assert "unknown key `teirs`" in output
+        assert "key `tier` stands twice" in output
+        assert "case `two` has no `expect`" in output
+        assert "Found 3 errors in 2 files." in output
+        assert "Traceback" not in output
+    assert loopback.requests == []
+
+
+# Plain test functions
+
+MARKED = """
+import pytest
+
+@pytest.mark.golden(tier="T1", category="planner")
+def test_says_gamma(llm):
+    assert llm("say gamma").text == "gamma"
+
+@pytest.mark.golden(tier="T1", category="planner")
+@pytest.mark.parametrize("word", ["delta", "epsilon"])
+def test_says(llm, word):
+    assert llm(f"say {word}", system="Be brief.").text == "delta"
+
+def test_ordinary():
+    assert True
+"""
+
+
+def test_plain_test_functions_take_part(project, loopback):
+    project.makepyfile(test_marked=MARKED)
+
+    result = project.runpytest("--provider", "free", "--category", "planner", "--epochs", "2", ".")
+
+    result.assert_outcomes(passed=2, failed=1, deselected=7)
+    result.stdout.fnmatch_lines(["2 tasks, 3 cases x 2 epochs on free", "*6 of 6 samples judged*"])
+    assert {r["messages"][0]["role"] for r in loopback.requests} == {"system", "user"}
+
+
+def test_a_broken_test_function_is_errored_not_wrong(project):
+    project.makepyfile(
+        test_marked="""
+        import pytest
+
+        @pytest.mark.golden(tier="T1")
+        def test_crashes(llm):
+            llm("say x")
+            raise ZeroDivisionError
+        """
+    )
+
+    project.runpytest("--provider", "free", "test_marked.py").assert_outcomes(errors=1)
+
+
+def test_llm_without_its_mark_says_what_is_missing(project):
+    project.makepyfile(test_marked="def test_x(llm):\n    pass\n")
+
+    result = project.runpytest("test_marked.py")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*llm needs @pytest.mark.golden*"])
+
+
+# Being one plugin among others
+
+
+def test_it_is_silent_where_there_is_no_project(pytester):
+    pytester.makepyfile("def test_x():\n    pass\n")
+    (pytester.path / "golden").mkdir()
+    (pytester.path / "golden" / "x.yaml").write_text("not: a task")
+
+    result = pytester.runpytest()
+
+    result.assert_outcomes(passed=1)
+    assert not (pytester.path / ".harness").exists()
+
+
+def test_an_option_that_is_taken_gets_a_longer_name(pytester):
+    pytester.makepyfile(owner="def pytest_addoption(parser):\n    parser.addoption('--provider')\n")
+    pytester.makepyfile("def test_x():\n    pass\n")
+    pytester.syspathinsert()
+
+    result = pytester.runpytest_subprocess("-p", "owner", "--harness-provider", "x")
+
+    result.stdout.fnmatch_lines(["harness: --provider belongs to another plugin; use --harness-provider"])
