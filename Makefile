@@ -8,7 +8,7 @@ demo: .venv/.demo
 	$(BIN)/pytest --provider local --gate
 
 test: .venv/.test
-	$(BIN)/pytest tests -n 2
+	$(BIN)/pytest tests harness --doctest-modules -n 2 --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check .

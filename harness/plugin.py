@@ -83,8 +83,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Load config and golden tasks before anything is collected, so that all their errors show at once."""
     config = session.config
     folder = _golden_folder(config)
-    if folder is None or not _reaches(config, folder):
-        return
+    if folder is not None and _reaches(config, folder):
+        _activate(config, folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take part as well where only test functions marked `golden` were named on the command line."""
+    folder = _golden_folder(config)
+    if folder is None or EVALUATION in config.stash or hasattr(config, "workerinput"):
+        return  # under xdist it is too late: the controller has collected nothing, and knows of no run
+    if any(_golden_mark(item) for item in items):
+        _activate(config, folder)
+
+
+def _activate(config: pytest.Config, folder: Path) -> None:
     evaluation = Evaluation(config, folder)
     evaluation.open()
     config.stash[EVALUATION] = evaluation
@@ -121,6 +134,8 @@ class Evaluation:
         self.server: Any = None
         self.ready = False
         """Whether what was selected may be asked; until then there is nothing to sum up."""
+        self.other_failures = 0
+        """Of tests that are not golden: an ALLOW does not excuse them."""
         self.run: Session
 
     # Opening and closing
@@ -266,6 +281,10 @@ class Evaluation:
 
     # Ending
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what else fails in the session."""
+        self.other_failures += report.failed and "golden" not in report.keywords
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Let calls in flight finish, sum up, and set the exit code if the verdict is asked for."""
@@ -283,7 +302,8 @@ class Evaluation:
         path = self.run.project.root / ".harness" / "verdict.json"
         path.write_text(to_json(summary.evidence), encoding="utf-8")
         if self.run.options.gate and session.exitstatus in (0, 1):
-            session.exitstatus = 0 if summary.verdict.word is Word.ALLOW else 1
+            allowed = summary.verdict.word is Word.ALLOW and not self.other_failures
+            session.exitstatus = 0 if allowed else 1
         self.config.stash[SUMMARY] = summary
         result = yield
         self._print_verdict(summary)
@@ -466,7 +486,8 @@ def llm(request: pytest.FixtureRequest) -> Any:
     """Give a test the model of its tier: call it with a prompt, then assert on the reply's text."""
     evaluation = request.config.stash.get(EVALUATION, None)
     if evaluation is None or _golden_mark(request.node) is None:
-        pytest.fail("llm needs @pytest.mark.golden(tier=…, category=…) and a providers.yaml", pytrace=False)
+        message = "llm needs @pytest.mark.golden(tier=…, category=…) and a providers.yaml"
+        pytest.fail(f"{message}; under xdist also an option such as --tier", pytrace=False)
     from harness.marked import Llm
 
     return Llm(evaluation.run, _label(request.node), _marked_case(request.node))

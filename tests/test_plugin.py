@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -410,6 +413,24 @@ def test_plain_test_functions_take_part(project, loopback):
     assert {r["messages"][0]["role"] for r in loopback.requests} == {"system", "user"}
 
 
+def test_marked_functions_take_part_when_only_their_file_is_named(project, loopback):
+    project.makepyfile(test_marked=MARKED)
+
+    result = project.runpytest("test_marked.py")
+
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["2 tasks, 3 cases x 1 epoch on chain", "INCONCLUSIVE*"])
+
+
+def test_an_allow_does_not_excuse_other_tests_that_fail(with_baseline):
+    with_baseline.makepyfile(test_other="def test_x():\n    assert False\n")
+
+    result = with_baseline.runpytest("--provider", "free", "--gate", ".")
+
+    assert "\nALLOW" in result.stdout.str()
+    assert result.ret == 1
+
+
 def test_a_broken_test_function_is_errored_not_wrong(project):
     project.makepyfile(
         test_marked="""
@@ -456,3 +477,23 @@ def test_an_option_that_is_taken_gets_a_longer_name(pytester):
     result = pytester.runpytest_subprocess("-p", "owner", "--harness-provider", "x")
 
     result.stdout.fnmatch_lines(["harness: --provider belongs to another plugin; use --harness-provider"])
+
+
+def test_ctrl_c_waits_for_what_is_in_flight_and_the_next_run_asks_the_rest(project, loopback):
+    config = project.path / "providers.yaml"
+    config.write_text(f"{config.read_text()}  concurrency: {{free: 2}}\n")
+    answers(loopback, lambda request: Answer(text=_but(request, "", ""), delay_s=1.0))
+    process = project.popen([sys.executable, "-m", "pytest", "--provider", "free"], stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(loopback.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0].decode()
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "stopping: 2 in flight, Ctrl-C again to drop them" in output
+    assert "4 samples never asked" in re.sub(r"\s+", " ", output)
+    assert len(loopback.requests) == 2
+    project.runpytest("--provider", "free").assert_outcomes(passed=6)
+    assert len(loopback.requests) == 6, "the two in flight were kept"
