@@ -9,7 +9,8 @@ import json
 import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -102,11 +103,17 @@ def build(
     )
 
 
-def merged(old: Baseline, new: Baseline) -> Baseline:
-    """Return `new` with the cases of `old` that it does not have."""
-    names = sorted({*old.tasks, *new.tasks})
-    tasks = {name: {**old.tasks.get(name, {}), **new.tasks.get(name, {})} for name in names}
-    return Baseline(**{**vars(new), "tasks": tasks})
+def merged(old: Baseline, new: Baseline, *, known: AbstractSet[str]) -> Baseline:
+    """Return `new` with the cases of `old` that it lacks, if their tasks are still known."""
+    names = sorted({*old.tasks} & known | {*new.tasks})
+    return replace(
+        new,
+        epochs=min(old.epochs, new.epochs),
+        deterministic=old.deterministic and new.deterministic,
+        deployments=tuple(sorted({*old.deployments, *new.deployments})),
+        served_models=tuple(sorted({*old.served_models, *new.served_models})),
+        tasks={name: {**old.tasks.get(name, {}), **new.tasks.get(name, {})} for name in names},
+    )
 
 
 def path_of(folder: Path, name: str) -> Path:

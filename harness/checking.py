@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.config import Config, load_config
 from harness.errors import InputError, Problem, counted, relative
 from harness.golden import Suite, Task, golden_files, load_suite, self_test
-from harness.project import CONFIG_NAME, GOLDEN_NAME, find_root
+from harness.project import CONFIG_NAME, find_root, golden_folder
 from harness.routes import floor_breaches
 
 
@@ -51,8 +51,9 @@ def check_project(start: Path, paths: Sequence[Path]) -> Report:
     suite = Suite(())
     if not paths:
         root = find_root(start)
-        paths = golden_files(root / GOLDEN_NAME)
+        paths = golden_files(golden_folder(root))
         problems += _config_problems(root / CONFIG_NAME)
+    paths = [file for path in paths for file in (golden_files(path) if path.is_dir() else [path])]
     try:
         suite = load_suite(paths)
     except InputError as exc:

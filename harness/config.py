@@ -48,16 +48,11 @@ _LITELLM_KEYS = (
 )
 # Parameters of an entry that say where and how LiteLLM connects, not what is asked of the model.
 _NOT_ASKED = {
-    "model",
-    "api_base",
-    "api_key",
-    "order",
-    "weight",
-    "timeout",
-    "rpm",
-    "tpm",
-    "max_retries",
-    "num_retries",
+    *("model", "api_base", "api_key", "order", "weight", "timeout", "stream", "tags"),
+    *("max_retries", "num_retries", "retry_policy", "rpm", "tpm", "max_parallel_requests", "cooldown_time"),
+    *("max_budget", "budget_duration"),
+    # With these LiteLLM would walk a chain of its own, unseen and unpriced.
+    *("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "mock_response"),
 }
 
 
@@ -178,6 +173,14 @@ class HarnessSpec(Strict):
     )
 
 
+class RouterSettings(BaseModel):
+    """LiteLLM's own; what is read of it here is checked."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    fallbacks: list[dict[str, list[Any]]] = Field(default_factory=list)
+
+
 class ConfigSpec(BaseModel):
     """A providers.yaml as written."""
 
@@ -186,8 +189,8 @@ class ConfigSpec(BaseModel):
     )
 
     model_list: list[ModelEntry] = Field(min_length=1)
-    router_settings: dict[str, Any] = Field(default_factory=dict)
-    litellm_settings: dict[str, Any] = Field(default_factory=dict)
+    router_settings: RouterSettings = RouterSettings()
+    litellm_settings: RouterSettings = RouterSettings()
     harness: HarnessSpec = HarnessSpec()
 
 
@@ -273,9 +276,7 @@ class Config:
         return [group, *self._fallbacks(group)] if group else []
 
     def _fallbacks(self, group: str) -> list[str]:
-        listed = (
-            self.spec.router_settings.get("fallbacks") or self.spec.litellm_settings.get("fallbacks") or []
-        )
+        listed = self.spec.router_settings.fallbacks or self.spec.litellm_settings.fallbacks
         known = {d.group for d in self.deployments}
         return [name for rule in listed if group in rule for name in rule[group] if name in known]
 
@@ -285,7 +286,7 @@ def load_config(path: Path) -> Config:
     if not path.exists():
         message = "no such file"
         raise InputError(
-            [Problem(code="no-config", message=message, path=path, help="name it with --config")]
+            [Problem(code="no-config", message=message, path=path, help="go to your project's folder")]
         )
     document = read_yaml(path, aliases=True)
     problems = [*document.problems, *_ambiguous_scalars(document)]
@@ -348,15 +349,23 @@ def _dangling_names(document: Document) -> Iterator[Problem]:
     entries = [entry for entry in _at(document.data, "model_list", default=[]) if isinstance(entry, dict)]
     groups = {str(entry.get("model_name")) for entry in entries}
     harness = _at(document.data, "harness", default={})
+    models = _at(harness, "models", default={})
     for section in ("tiers", "agents", "categories"):
         for name, entry in _at(harness, section, default={}).items():
             for index, group in enumerate(_at(entry, "chain", default=[])):
                 if group not in groups:
                     yield _unknown_group(document, ("harness", section, name, "chain", index), group, groups)
             floor = _at(entry, "floor", default="")
+            place = ("harness", section, name, "floor")
             if floor and floor not in groups:
-                yield _unknown_group(document, ("harness", section, name, "floor"), floor, groups)
-    for group in _at(harness, "models", default={}):
+                yield _unknown_group(document, place, floor, groups)
+            elif floor and not _at(
+                _at(_at(harness, "models", default={}), floor, default={}), "rank", default=0
+            ):
+                message = f"`{floor}` has no rank, so nothing is below it"
+                help = f"add `harness: {{models: {{{floor}: {{rank: …}}}}}}`"
+                yield document.problem(place, "unranked-floor", message, help=help)
+    for group in models:
         if group not in groups:
             yield _unknown_group(document, ("harness", "models", group), group, groups)
     yield from _duplicate_ids(entries, document)

@@ -25,18 +25,28 @@ _KEYWORDS = {"tier", "category", "agent"}
 
 
 def marked_case(
-    function: Callable[..., Any], name: str, keywords: Mapping[str, Any], path: Path, line: int
+    function: Callable[..., Any],
+    *,
+    place: str,
+    parameters: str,
+    keywords: Mapping[str, Any],
+    path: Path,
+    line: int,
 ) -> TaskCase:
-    """Return the case that a marked function is. Raises UsageError if its mark does not fit."""
+    """Return the case that a marked function is; `place` (file, class, function) names its task.
+
+    Raises UsageError if its mark does not fit, or it cannot be called plainly.
+    """
+    if inspect.iscoroutinefunction(function):
+        raise UsageError(f"{path.name}:{line}: a golden test cannot be async; llm itself waits")
     for keyword in keywords:
         if keyword not in _KEYWORDS:
             raise UsageError(f"{path.name}:{line}: golden({keyword}=…): {did_you_mean(keyword, _KEYWORDS)}")
     if keywords.get("tier") not in TIERS:
         raise UsageError(f"{path.name}:{line}: golden(tier=…) has to be one of {', '.join(TIERS)}")
-    base, _, parameter = name.partition("[")
     return TaskCase(
-        task=_slug(base),
-        id=_slug(parameter) or "call",
+        task=_slug(place),
+        id=_slug(parameters) or "call",
         tier=keywords["tier"],
         category=str(keywords.get("category", "uncategorized")),
         agent=keywords.get("agent"),
@@ -47,7 +57,7 @@ def marked_case(
         checks=(),
         oracle=None,
         wrong=(),
-        hash=digest([name, inspect.getsource(function)]),
+        hash=digest([place, parameters, inspect.getsource(function)]),
         path=path,
         line=line,
     )
@@ -92,6 +102,8 @@ def run_epochs(
         outcome, reason = Outcome.PASSED, ""
         try:
             call()
+            if not llm.replies:
+                outcome, reason = Outcome.ERRORED, "it asked nothing, so nothing was judged"
         except failures as exc:
             outcome, reason, failure = Outcome.FAILED, str(exc).split("\n")[0] or "an assertion failed", exc
         except HarnessError as exc:
@@ -110,4 +122,7 @@ def _total(llm: Llm, sample: Sample) -> Sample:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Return the text as a slug; what that would make alike is told apart by a hash."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    plain = re.fullmatch(r"[a-z0-9_./:-]*", text)
+    return slug if plain else f"{slug}-{digest(text, 6)}".strip("-")

@@ -44,12 +44,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options; one that another plugin owns already becomes `--harness-NAME`."""
+    """Add our options.
+
+    Outside of a project they are `--harness-NAME`, to stay out of others' way; so is, in a project, one
+    whose short name another plugin owns already.
+    """
     group = parser.getgroup("harness", "routing evaluation (golden tasks)")
     # pytest looks for conflicts within a group only; across groups argparse fails later, for every run.
     taken = {name for g in (parser._anonymous, *parser._groups) for o in g.options for name in o.names()}
+    here = Path.cwd()
+    at_home = any((folder / CONFIG_NAME).exists() for folder in (here, *here.parents))
     for name, settings in OPTIONS.items():
-        option = f"--harness-{name}" if f"--{name}" in taken else f"--{name}"
+        option = f"--{name}" if at_home and f"--{name}" not in taken else f"--harness-{name}"
         group.addoption(option, dest=_dest(name), **settings)
     parser.addini("harness_golden", "folder of golden tasks (default: golden)", default="")
 
@@ -70,6 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Name the options that had to be renamed."""
+    if _golden_folder(config) is None:
+        return []
     ours = [name for option in config._parser.getgroup("harness").options for name in option.names()]
     renamed = [name.removeprefix("--harness-") for name in ours if name.startswith("--harness-")]
     return [f"harness: --{name} belongs to another plugin; use --harness-{name}" for name in renamed]
@@ -108,18 +116,22 @@ def _golden_folder(config: pytest.Config) -> Path | None:
     """Return the folder of golden tasks, if this project has any: only then is the plugin active."""
     declared = config.getini("harness_golden")
     if declared:
-        return config.rootpath / str(declared)
-    return config.rootpath / "golden" if (config.rootpath / CONFIG_NAME).exists() else None
+        return (config.rootpath / str(declared)).resolve()
+    return (config.rootpath / "golden").resolve() if (config.rootpath / CONFIG_NAME).exists() else None
 
 
 def _reaches(config: pytest.Config, folder: Path) -> bool:
     """Whether the command line asks for golden tasks, or for tests that may ask models."""
     asked = any(config.getoption(_dest(name)) for name in OPTIONS if name not in ("epochs", "baseline"))
     for argument in config.args:
-        path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
+        path = _argument_path(config, argument)
         if path == folder or folder in path.parents or path in folder.parents:
             return True
     return asked
+
+
+def _argument_path(config: pytest.Config, argument: str) -> Path:
+    return (config.invocation_params.dir / argument.split("::", maxsplit=1)[0]).resolve()
 
 
 class Evaluation:
@@ -149,18 +161,25 @@ class Evaluation:
         try:
             options = _options(self.config)
             project = Project.load(self.config.rootpath, golden=self.folder)
-            self.run = Session(project, options, run_id=self.worker.get("harness_run", ""))
+            worker = self.worker
+            shared = {"run_id": worker["harness_run"], "workers": worker["workercount"]} if worker else {}
+            self.run = Session(project, options, **shared)
             if not self.config.option.collectonly:
                 self.run.check_names()
             if self.is_controller and not self.config.option.collectonly:
-                self._prepare(list(self._all_cells()))
+                self._prepare(list(self._named_cells()))
         except HarnessError as exc:
             raise pytest.UsageError(_for_pytest(exc)) from None
         for category in sorted({task.category for task in project.suite.tasks}):
             self.config.addinivalue_line("markers", f"{category}: golden tasks of this category")
 
-    def _all_cells(self) -> Iterator[Any]:
+    def _named_cells(self) -> Iterator[Any]:
+        """Yield what the command line names, for xdist's controller, which collects nothing itself."""
+        named = [_argument_path(self.config, argument) for argument in self.config.args]
         for task in self.run.project.suite.tasks:
+            path = task.path.resolve()
+            if not any(argument in (path, *path.parents) for argument in named):
+                continue
             if self.run.options.selects(tier=task.tier, category=task.category, agent=task.agent):
                 for label in self.run.options.labels:
                     for case in task.cases:
@@ -199,7 +218,8 @@ class Evaluation:
         """Keep what --tier, --category and --agent ask for."""
         from harness.errors import HarnessError
 
-        options = self.run.options
+        if self.worker:
+            return self._keep_selected(config, items)  # a usage error here would crash the worker
         marks = [mark.kwargs for item in items if (mark := _golden_mark(item))]
         try:
             self.run.check_selection(
@@ -208,6 +228,10 @@ class Evaluation:
             )
         except HarnessError as exc:
             raise pytest.UsageError(_for_pytest(exc)) from None
+        return self._keep_selected(config, items)
+
+    def _keep_selected(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        options = self.run.options
         if not (options.tiers or options.categories or options.agents):
             return
         kept = [item for item in items if _selected(item, options)]
@@ -230,7 +254,9 @@ class Evaluation:
             output["harness_planned"] = [dataclasses.asdict(plan) for plan in self.run.planned]
             return
         try:
-            self._prepare([cell for item in golden for cell in item.cells()])
+            self.run.check_planned()
+            asked = [cell for item in marked for cell in self.run.cells(_label(item), _marked_case(item))]
+            self._prepare([cell for item in golden for cell in item.cells()] + asked)
         except HarnessError as exc:
             raise pytest.UsageError(_for_pytest(exc)) from None
 
@@ -261,6 +287,7 @@ class Evaluation:
 
         plans = getattr(node, "workeroutput", {}).get("harness_planned", [])
         self.run.planned = self.run.planned or [Planned(**plan) for plan in plans]
+        self.run.recording.asked_again += getattr(node, "workeroutput", {}).get("harness_asked_again", 0)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -283,31 +310,36 @@ class Evaluation:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what else fails in the session."""
-        self.other_failures += report.failed and "golden" not in report.keywords
+        self.other_failures += report.failed and not getattr(report, "harness_golden", False)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what could not even be collected."""
+        self.other_failures += report.failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Let calls in flight finish, sum up, and set the exit code if the verdict is asked for."""
         self._finish_calls()
+        if self.worker:
+            self.config.workeroutput["harness_asked_again"] = self.run.recording.asked_again  # type: ignore[attr-defined]
         if self.worker or not self.ready or not self.run.planned:
-            result = yield
             self._close()
-            return result
+            return (yield)
+        from harness.project import VERDICT
         from harness.reporting.summary import summarize
         from harness.verdict import Word, to_json
 
         summary = summarize(self.run, time.monotonic() - self.started)
-        if summary.verdict.expected and session.exitstatus in (0, 1):
+        if summary.verdict.expected and not summary.verdict.counts["missing"]:
             self.run.project.store.finish_run(self.run.run_id)
-        path = self.run.project.root / ".harness" / "verdict.json"
-        path.write_text(to_json(summary.evidence), encoding="utf-8")
+        (self.run.project.root / VERDICT).write_text(to_json(summary.evidence), encoding="utf-8")
         if self.run.options.gate and session.exitstatus in (0, 1):
             allowed = summary.verdict.word is Word.ALLOW and not self.other_failures
             session.exitstatus = 0 if allowed else 1
         self.config.stash[SUMMARY] = summary
+        self._close()
         result = yield
         self._print_verdict(summary)
-        self._close()
         return result
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -341,7 +373,7 @@ class Evaluation:
         if "runner" not in vars(self.run):
             return
         if self.run.runner.in_flight and not self.worker:
-            self._say(f"\nstopping: {self.run.runner.in_flight} in flight, Ctrl-C again to drop them")
+            self._say(f"\nstopping: waiting for {self.run.runner.in_flight} in flight, Ctrl-C to drop them")
         try:
             self.run.runner.finish()
         except KeyboardInterrupt:
@@ -361,7 +393,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     evaluation = parent.config.stash.get(EVALUATION, None)
     if evaluation is None or file_path.suffix not in (".yaml", ".yml"):
         return None
-    if evaluation.folder not in file_path.parents:
+    if evaluation.folder not in file_path.resolve().parents:
         return None
     return GoldenFile.from_parent(parent, path=file_path)
 
@@ -418,7 +450,8 @@ class GoldenItem(pytest.Item):
     def runtest(self) -> None:
         """Report the case beside its baseline."""
         assert self.evidence is not None
-        _report(self.evidence, self.samples[0].answer)
+        shown = next((s for s in self.samples if s.reason == self.evidence.reason), self.samples[0])
+        _report(self.evidence, shown.answer)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return where the case stands."""
@@ -442,6 +475,8 @@ def pytest_runtest_makereport(
     An improvement becomes an xpass through the report, not the mark: strict xfail must not fail it.
     """
     report = yield
+    golden = isinstance(item, GoldenItem) or _golden_mark(item) is not None
+    setattr(report, "harness_golden", golden)  # noqa: B010 - an attribute of ours; xdist sends it along
     if call.excinfo and isinstance(call.excinfo.value, Unjudged | CaseFailed):
         from harness.sanitize import printable
 
@@ -528,8 +563,18 @@ def _marked_case(item: Any) -> TaskCase:
     mark = _golden_mark(item)
     assert mark is not None
     path, line, _ = item.reportinfo()
+    place, _, parameters = item.nodeid.partition("[")
+    label = _label(item)
+    parts = [part for part in parameters.removesuffix("]").split("-") if part != label]
     try:
-        return marked_case(item.obj, item.name, mark.kwargs, Path(path), (line or 0) + 1)
+        return marked_case(
+            item.obj,
+            place=place,
+            parameters="-".join(parts),
+            keywords=mark.kwargs,
+            path=Path(path),
+            line=(line or 0) + 1,
+        )
     except HarnessError as exc:
         raise pytest.UsageError(str(exc)) from None
 

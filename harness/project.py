@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import platform
 import subprocess
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from harness import baseline
 from harness.baseline import Baseline
@@ -33,13 +36,13 @@ class Project:
     suite: Suite
 
     @classmethod
-    def load(cls, root: Path, golden: Path | None = None, config: Path | None = None) -> Project:
+    def load(cls, root: Path, golden: Path | None = None) -> Project:
         """Read config and golden tasks. Raises InputError with every problem of every file."""
         problems: list[Problem] = []
-        folder = golden or root / GOLDEN_NAME
+        folder = golden or golden_folder(root)
         loaded, suite = None, Suite(())
         try:
-            loaded = load_config(config or root / CONFIG_NAME)
+            loaded = load_config(root / CONFIG_NAME)
         except InputError as exc:
             problems += exc.problems
         try:
@@ -63,25 +66,29 @@ class Project:
     def promote(self, name: str, provider: str, *, merge: bool) -> tuple[Baseline, Path]:
         """Write a baseline from the last finished run of a provider, and return it.
 
-        Raises BaselineError if there is no run, if it is partial and not to be merged, or if its
-        tasks or config are not those of today.
+        Cases edited since are left out. Raises BaselineError if there is no run, if cases are missing
+        from it and it is not to be merged, or if a sample is errored.
         """
         run = self.store.latest_run(provider)
         if run is None:
             raise BaselineError(f"no finished run of {provider}; run it first: pytest --provider {provider}")
-        samples = [s for s in self.store.samples(run.id) if s.provider == provider]
-        current = {case.hash for case in self.suite.cases()}
-        stale = [s for s in samples if s.case_hash not in current]
-        cases = {(s.task, s.case) for s in samples}
-        if len(cases) - len({(s.task, s.case) for s in stale}) < run.cases_in_suite and not merge:
+        suite = {(case.task, case.id): case.hash for case in self.suite.cases()}
+        samples = [
+            sample
+            for sample in self.store.samples(run.id)
+            if sample.provider == provider
+            and suite.get((sample.task, sample.case), sample.case_hash) == sample.case_hash
+        ]
+        missing = suite.keys() - {(s.task, s.case) for s in samples}
+        if missing and not merge:
             raise BaselineError(
-                f"the last run of {provider} has {len(cases)} of {run.cases_in_suite} cases; "
-                "run the whole suite, or add --merge to update only these"
+                f"the last run of {provider} has {len(suite) - len(missing)} of {len(suite)} cases as they "
+                "stand; run the whole suite, or add --merge to update only these"
             )
         new = baseline.build(name, run, samples, deterministic=self._deterministic(samples))
         path = baseline.path_of(self.golden, name)
         if merge and path.exists():
-            new = baseline.merged(baseline.read(path), new)
+            new = baseline.merged(baseline.read(path), new, known={task for task, _ in suite})
         baseline.write(new, path)
         return new, path
 
@@ -96,6 +103,35 @@ def find_root(start: Path) -> Path:
         if (folder / CONFIG_NAME).exists():
             return folder
     raise UsageError(f"no {CONFIG_NAME} here or above; go to your project's folder")
+
+
+def golden_folder(root: Path) -> Path:
+    """Return where a project keeps its golden tasks: pytest's ini option `harness_golden`, else `golden`."""
+    for name, sections in _INI_FILES.items():
+        path = root / name
+        if path.exists():
+            declared = _ini_value(path, sections)
+            return (root / declared).resolve() if declared else root / GOLDEN_NAME
+    return root / GOLDEN_NAME
+
+
+# Where pytest looks for its options, in its order.
+_INI_FILES = {
+    "pytest.ini": ("pytest",),
+    "pyproject.toml": ("tool", "pytest", "ini_options"),
+    "tox.ini": ("pytest",),
+}
+
+
+def _ini_value(path: Path, sections: tuple[str, ...]) -> str:
+    if path.suffix == ".toml":
+        data: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        for section in sections:
+            data = data.get(section, {})
+        return str(data.get("harness_golden", ""))
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(path, encoding="utf-8")
+    return parser.get(sections[0], "harness_golden", fallback="")
 
 
 def git_sha(root: Path) -> str:

@@ -108,7 +108,8 @@ def floor_breaches(config: Config) -> Iterator[tuple[str, Deployment]]:
         if not agent.critical or agent.floor is None:
             continue
         floor = max((d.rank or 0 for d in config.group(agent.floor)), default=0)
-        names = _group_names(config, "T1", name, "")
+        tiers = TIERS if agent.tier is None and agent.chain is None else TIERS[:1]
+        names = dict.fromkeys(group for tier in tiers for group in _group_names(config, tier, name, ""))
         for deployment in (d for group in names for d in config.group(group)):
             if deployment.rank is None or deployment.rank < floor:
                 yield name, deployment

@@ -47,7 +47,8 @@ async def sample(cell: Cell, client: Client) -> Sample:
         return _errored(cell, str(exc), ())
     except Exception as exc:  # noqa: BLE001 - one broken cell must not take the paid ones with it
         return _errored(cell, f"{type(exc).__name__}: {exc}", ())
-    return judged(cell, reply)
+    # A slow check (a pattern, a query) must not hold up the loop: it would lengthen others' latency.
+    return await asyncio.to_thread(judged, cell, reply)
 
 
 def judged(cell: Cell, reply: Reply) -> Sample:

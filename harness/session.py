@@ -100,6 +100,8 @@ class Session:
     project: Project
     options: Options
     run_id: str = ""
+    workers: int = 1
+    """How many processes share the run, and so the places for calls in flight."""
     planned: list[Planned] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,8 +118,11 @@ class Session:
         _check_known("--tier", self.options.tiers, TIERS)
         for provider in self.options.providers:
             resolve(self.project.config, tier="T1", agent=None, category="", provider=provider)
-        if self.options.gate:
-            self._need_baselines()
+        missing = [label for label in self.options.labels if self.baselines[label] is None]
+        if missing and self.options.baseline:
+            raise UsageError(f"--baseline {self.options.baseline}: there is no such file in golden/baselines")
+        if missing and self.options.gate:
+            self._need_baseline(missing[0])
 
     def check_selection(self, *, categories: AbstractSet[str], agents: AbstractSet[str]) -> None:
         """Raise UsageError for a category or agent that no task has, nor a test's mark (given here)."""
@@ -125,15 +130,22 @@ class Session:
         _check_known("--category", self.options.categories, {t.category for t in tasks} | categories)
         _check_known("--agent", self.options.agents, {t.agent for t in tasks if t.agent} | agents)
 
-    def _need_baselines(self) -> None:
-        missing = [label for label in self.options.labels if self.baselines[label] is None]
-        if missing:
-            name = self.options.baseline or missing[0]
-            provider = "" if missing[0] == CHAIN else f" --provider {missing[0]}"
-            raise UsageError(
-                f"--gate: no baseline `{name}` to compare with; make it first: "
-                f"pytest{provider} --epochs 5, then harness baseline promote {name}"
-            )
+    def _need_baseline(self, label: str) -> None:
+        provider = "" if label == CHAIN else f" --provider {label}"
+        raise UsageError(
+            f"--gate: no baseline `{label}` to compare with; make it first: "
+            f"pytest{provider} --epochs 5, then harness baseline promote {label}"
+        )
+
+    def check_planned(self) -> None:
+        """Raise UsageError if two planned cases have one name: their results could not be told apart."""
+        seen: dict[tuple[str, str, str], Planned] = {}
+        for plan in self.planned:
+            first = seen.setdefault((plan.provider, plan.task, plan.case), plan)
+            if first is not plan:
+                raise UsageError(
+                    f"{first.place} and {plan.place} are both {plan.task}[{plan.case}]; rename one"
+                )
 
     def route(self, label: str, *, tier: str, agent: str | None, category: str) -> Route:
         """Return where a task goes under a label."""
@@ -215,7 +227,7 @@ class Session:
     @cached_property
     def limits(self) -> Limits:
         """The places for calls in flight."""
-        return Limits(self.project.config.concurrency)
+        return Limits(lambda provider: max(1, self.project.config.concurrency(provider) // self.workers))
 
     @cached_property
     def runner(self) -> Runner:
@@ -285,7 +297,9 @@ class Session:
         key = (label, case.tier, case.agent, case.category)
         if key not in self._clients:
             route = self.route(label, tier=case.tier, agent=case.agent, category=case.category)
-            self._clients[key] = ChainClient(route, [Hop(d, self._hop(d)) for d in route.chain])
+            hops = [Hop(deployment, self._hop(deployment)) for deployment in route.chain]
+            need_keys = self.options.mode is not Mode.REPLAY_ONLY
+            self._clients[key] = ChainClient(route, hops, need_keys=need_keys)
         return self._clients[key]
 
     def _hop(self, deployment: Deployment) -> Client:

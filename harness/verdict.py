@@ -167,7 +167,8 @@ def decide(cases: Iterable[CaseEvidence], policy: Policy, *, without_baseline: S
 def _regressed_tasks(cases: Sequence[CaseEvidence]) -> list[tuple[str, str]]:
     lost: dict[tuple[str, str], float] = {}
     for case in cases:
-        if case.status is Status.REGRESSED:
+        # What a fallback answered says nothing about the deployment asked first.
+        if case.status is Status.REGRESSED and not case.fallbacks:
             before = (case.baseline_passes or 0) / (case.baseline_epochs or 1)
             key = (case.provider, case.task)
             lost[key] = lost.get(key, 0.0) + before - case.passes / case.judged
@@ -252,13 +253,15 @@ def from_json(text: str) -> tuple[Evidence, str]:
 
     Raises EvidenceError if it cannot be read or its counts cannot be true.
     """
+    from pydantic import TypeAdapter  # only reading needs it
+
     try:
         raw = json.loads(text)
         if raw["schema_version"] != SCHEMA_VERSION:
             raise EvidenceError(f"schema_version is {raw['schema_version']}, expected {SCHEMA_VERSION}")
         evidence = Evidence(
-            cases=tuple(CaseEvidence(**case) for case in raw["cases"]),
-            policy=Policy(**raw["policy"]),
+            cases=TypeAdapter(tuple[CaseEvidence, ...]).validate_json(json.dumps(raw["cases"]), strict=True),
+            policy=TypeAdapter(Policy).validate_json(json.dumps(raw["policy"]), strict=True),
             without_baseline=tuple(raw["without_baseline"]),
             provenance=raw["provenance"],
         )

@@ -6,6 +6,8 @@ it is done. With all of it known up front each worker can fire its whole share c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdist.scheduler.load import LoadScheduling
 from xdist.workermanage import WorkerController
 
@@ -22,8 +24,9 @@ class StaticScheduling(LoadScheduling):
             return
         collected = list(next(iter(self.node2collection.values())))
         self.collection = collected
-        for node in self.nodes:
-            share = dealt(len(collected), worker_number(node), len(self.nodes))
+        self.maxschedchunk = len(collected)  # what the inherited rule hands to a replacement
+        for node, number in zip(*slots(self.nodes), strict=True):
+            share = dealt(len(collected), number, len(self.nodes))
             self.node2pending[node].extend(share)
             node.send_runtest_some(list(share))
         for node in self.nodes:
@@ -37,6 +40,14 @@ def dealt(items: int, worker: int, workers: int) -> range:
     [1, 3]
     """
     return range(worker, items, workers)
+
+
+def slots(nodes: Sequence[WorkerController]) -> tuple[list[WorkerController], list[int]]:
+    """Return the workers and their numbers from 0; one that replaces a worker lost early takes its number."""
+    ordered = sorted(nodes, key=worker_number)
+    own = [number for number in map(worker_number, ordered) if number < len(ordered)]
+    free = (number for number in range(len(ordered)) if number not in own)
+    return ordered, [n if (n := worker_number(node)) < len(ordered) else next(free) for node in ordered]
 
 
 def worker_number(node: WorkerController) -> int:

@@ -62,7 +62,7 @@ def test_check_names_a_broken_checker_with_its_place(harness, project):
 
     assert result.exit_code == 2
     assert "error[self-test]: task `first`, case `one`: the checks accept the wrong answer" in result.stdout
-    assert "golden/T1/first.yaml:7" in result.stdout
+    assert "golden/T1/first.yaml:8" in result.stdout
 
 
 def test_check_as_json_is_one_document(harness, project):
@@ -76,6 +76,7 @@ def test_check_as_json_is_one_document(harness, project):
 
 def test_check_looks_at_single_files_too(harness, project):
     assert harness("check", "golden/T1/first.yaml").stdout.startswith("ok: 1 task, 2 cases")
+    assert harness("check", "golden").stdout.startswith("ok: 3 tasks, 6 cases")
     assert harness("check", "golden/nothing.yaml").exit_code == 2
 
 
@@ -99,7 +100,7 @@ def test_routes_shows_chains_prices_and_missing_keys(harness):
 
     assert result.exit_code == 0
     assert "groq-x > free-x" in result.stdout
-    assert "needs GROQ_API_KEY" in result.stdout
+    assert "needs LOOPBACK_URL, GROQ_API_KEY" in result.stdout
     plain = json.loads(harness("routes", "--json").stdout)
     assert plain["deployments"][0]["input"] == 0.15
     assert plain["deployments"][0]["missing_keys"] == ["GROQ_API_KEY", "LOOPBACK_URL"] or plain[
@@ -135,6 +136,10 @@ def test_verify_exits_with_the_verdict(harness, project, given, word, exit_code)
             "it says ALLOW, but its evidence gives BLOCK",
         ),
         (to_json(evidence(0)).replace('"passes": 1', '"passes": 7'), "counts more results than"),
+        (
+            to_json(evidence(0)).replace('"max_regressions": 3', '"max_regressions": "3"'),
+            "not a verdict file",
+        ),
     ],
 )
 def test_verify_refuses_what_cannot_be_true(harness, project, text, message):
@@ -220,7 +225,9 @@ def test_merging_keeps_what_the_new_run_did_not_have():
             tasks={task: dict.fromkeys(cases, entry) for task, cases in tasks.items()},
         )
 
-    merged = baseline.merged(make({"a": ["1", "2"], "b": ["1"]}), make({"a": ["2", "3"]}))
+    old, new = make({"a": ["1", "2"], "b": ["1"], "gone": ["1"]}), make({"a": ["2", "3"]})
+
+    merged = baseline.merged(old, new, known={"a", "b"})
 
     assert {task: sorted(cases) for task, cases in merged.tasks.items()} == {"a": ["1", "2", "3"], "b": ["1"]}
 

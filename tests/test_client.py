@@ -25,9 +25,9 @@ from harness.testing import Answer, FakeClient, LoopbackProvider, error
 PROVIDERS = """
 model_list:
   - model_name: priced
-    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/CANARY_KEY, api_base: os.environ/LOOPBACK_URL, timeout: 2}
+    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/CANARY_KEY, api_base: os.environ/LOOPBACK_URL, timeout: 4}
   - model_name: second
-    litellm_params: {model: openai/gpt-4o, api_key: os.environ/OTHER_KEY, api_base: os.environ/LOOPBACK_URL, timeout: 2}
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/OTHER_KEY, api_base: os.environ/LOOPBACK_URL, timeout: 4}
   - model_name: unpriced
     litellm_params: {model: openai/nobody-knows, api_key: none, api_base: os.environ/LOOPBACK_URL}
 harness:
@@ -120,9 +120,9 @@ def test_an_answer_knows_who_served_it_and_what_it_used(config, monkeypatch):
         (error(503), errors.Overloaded),
         (error(529), errors.Overloaded),
         (Answer(drop=True), errors.ProviderError),
-        (Answer(delay_s=3), errors.TimedOut),
-        (Answer(body=b"<html>"), errors.ProviderError),
-        (Answer(body=b'{"choices": [{"message": '), errors.ProviderError),
+        (Answer(delay_s=5), errors.TimedOut),
+        (Answer(body=b"<html>"), errors.BadReply),
+        (Answer(body=b'{"choices": [{"message": '), errors.BadReply),
         (
             Answer(
                 body=b'{"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []}'
@@ -279,7 +279,7 @@ def recorded(config, ledger, handler, *, name="priced", **recording):
 
 
 def test_what_was_answered_is_not_asked_again(config, ledger):
-    complete, fake = recorded(config, ledger, in_turn("ok"))
+    complete, fake = recorded(config, ledger, in_turn("ok"), budget_usd=Decimal(1))
 
     first, second = complete(a_request()), complete(a_request())
 
@@ -301,7 +301,9 @@ def test_what_was_answered_is_not_asked_again(config, ledger):
 )
 def test_the_key_is_the_whole_request_and_its_epoch(config, ledger, change):
     fake = FakeClient(in_turn("ok"))
-    client = RecordedClient(fake, config.deployment("priced"), Recording(ledger=ledger, run_id="r"), "v1")
+    client = RecordedClient(
+        fake, config.deployment("priced"), Recording(ledger=ledger, run_id="r", budget_usd=Decimal(1)), "v1"
+    )
 
     async def both():
         await client.complete(a_request(temperature=0.0))
@@ -313,7 +315,9 @@ def test_the_key_is_the_whole_request_and_its_epoch(config, ledger, change):
 
 def test_two_cells_with_one_question_pay_once(config, ledger):
     fake = FakeClient(in_turn("ok"))
-    client = RecordedClient(fake, config.deployment("priced"), Recording(ledger=ledger, run_id="r"), "v1")
+    client = RecordedClient(
+        fake, config.deployment("priced"), Recording(ledger=ledger, run_id="r", budget_usd=Decimal(1)), "v1"
+    )
 
     async def both():
         return await asyncio.gather(
@@ -325,8 +329,8 @@ def test_two_cells_with_one_question_pay_once(config, ledger):
 
 
 def test_fresh_asks_again_and_replay_only_never_asks(config, ledger):
-    recorded(config, ledger, in_turn("old"))[0](a_request())
-    fresh, fake = recorded(config, ledger, in_turn("new"), mode=Mode.FRESH)
+    recorded(config, ledger, in_turn("old"), budget_usd=Decimal(1))[0](a_request())
+    fresh, fake = recorded(config, ledger, in_turn("new"), mode=Mode.FRESH, budget_usd=Decimal(1))
     replay, silent = recorded(config, ledger, in_turn("never"), mode=Mode.REPLAY_ONLY)
 
     assert fresh(a_request()).text == "new"
@@ -337,7 +341,7 @@ def test_fresh_asks_again_and_replay_only_never_asks(config, ledger):
 
 
 def test_a_failed_call_is_no_recording(config, ledger):
-    complete, fake = recorded(config, ledger, in_turn(errors.Overloaded("500"), "ok"))
+    complete, fake = recorded(config, ledger, in_turn(errors.Overloaded("500"), "ok"), budget_usd=Decimal(1))
     with pytest.raises(errors.Overloaded):
         complete(a_request())
 
@@ -354,11 +358,38 @@ def test_the_budget_is_checked_before_the_call(config, ledger):
     assert fake.requests == []
 
 
+def test_a_priced_deployment_is_never_asked_without_a_budget(config, ledger):
+    complete, silent = recorded(config, ledger, in_turn("ok"))
+
+    with pytest.raises(BudgetExceeded, match="priced costs money"):
+        complete(a_request())
+    assert silent.requests == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "spent"),
+    [
+        (errors.RateLimited("429"), "0"),
+        (errors.TimedOut("slow"), "0.0000123"),
+        (errors.SetupError("no model"), "0"),
+        (ZeroDivisionError("a bug"), "0.0000123"),
+    ],
+)
+def test_a_call_that_may_have_been_paid_stays_spent_and_no_row_stays_open(config, ledger, failure, spent):
+    complete, _ = recorded(config, ledger, in_turn(failure), budget_usd=Decimal(1))
+
+    with pytest.raises(type(failure)):
+        complete(a_request())
+
+    assert ledger.spent("r") == Decimal(spent)
+    assert [a.outcome for a in ledger.attempts("r")] == [type(failure).__name__]
+
+
 def test_an_unpriced_deployment_is_asked_only_with_a_budget_given(config, ledger):
     without, silent = recorded(config, ledger, in_turn("ok"), name="unpriced")
     with_budget, _ = recorded(config, ledger, in_turn("ok"), name="unpriced", budget_usd=Decimal(1))
 
-    with pytest.raises(BudgetExceeded, match="no known price"):
+    with pytest.raises(BudgetExceeded, match="costs money, or nobody knows"):
         without(a_request())
     assert silent.requests == []
     assert with_budget(a_request()).served.cost_usd is None

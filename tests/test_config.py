@@ -80,6 +80,8 @@ def test_the_shipped_config_is_valid_and_prices_what_it_names():
         ("chain: [small, big]", "chain: [smal, big]", [("unknown-model", 7)]),
         ("chain: [small, big]", "chain: small", [("bad-value", 7)]),
         ("floor: big", "floor: bog", [("unknown-model", 9)]),
+        ("big: {rank: 4}", "big: {}", [("unranked-floor", 9)]),
+        ("harness:", "router_settings: {fallbacks: [small]}\nharness:", [("bad-value", 5)]),
         ("model: openai/big", "modle: openai/big", [("missing-key", 4)]),
         ("as_of: 2026-11-01", "as_of: 2026-13-01", [("bad-value", 12)]),
         ("temperature: 0.3", "temperature: 0.3, timeout: 1:30", [("ambiguous-scalar", 3), ("bad-value", 3)]),
@@ -149,6 +151,12 @@ def test_the_smallest_token_limit_holds_and_the_route_goes_before_the_task(confi
 
 def test_a_critical_agent_below_its_floor_on_any_path_is_named(config_of):
     text = OURS.replace("T5: {chain: [big]}", "T5: {chain: [big, small]}")
+
+    assert [(agent, d.id) for agent, d in floor_breaches(config_of(text))] == [("auditor", "small")]
+
+
+def test_an_agent_that_follows_its_tasks_tiers_is_held_to_its_floor_on_all_of_them(config_of):
+    text = OURS.replace("{tier: T5, critical: true", "{critical: true")
 
     assert [(agent, d.id) for agent, d in floor_breaches(config_of(text))] == [("auditor", "small")]
 

@@ -69,7 +69,6 @@ def test_replay_only_needs_no_key_and_fails_clearly_on_a_miss(project, loopback,
     monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
     project.runpytest("--provider", "groq", "--tier", "T3", "--max-cost", "1")
     monkeypatch.delenv("GROQ_API_KEY")
-    monkeypatch.setenv("GROQ_API_KEY", "other-key")
     asked = len(loopback.requests)
 
     project.runpytest("--provider", "groq", "--tier", "T3", "--replay-only").assert_outcomes(passed=2)
@@ -94,6 +93,7 @@ def test_replay_only_needs_no_key_and_fails_clearly_on_a_miss(project, loopback,
         (["--max-cost", "lots"], "--max-cost lots: not an amount in USD"),
         (["--fresh", "--replay-only"], "choose one"),
         (["--provider", "free", "--gate"], "no baseline `free` to compare with"),
+        (["--provider", "free", "--baseline", "typo"], "--baseline typo: there is no such file"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line_before_anything_is(project, loopback, arguments, message):
@@ -431,6 +431,125 @@ def test_an_allow_does_not_excuse_other_tests_that_fail(with_baseline):
     assert result.ret == 1
 
 
+def test_marked_functions_of_one_name_are_told_apart(project, loopback):
+    project.makepyfile(test_marked=MARKED, test_more=MARKED.replace("say gamma", "say delta"))
+
+    result = project.runpytest("--provider", "free", "test_marked.py", "test_more.py")
+
+    result.assert_outcomes(passed=5, failed=3)
+    result.stdout.fnmatch_lines(["4 tasks, 6 cases x 1 epoch on free"])
+
+
+@pytest.mark.parametrize(
+    ("body", "outcomes"),
+    [
+        ("def test_x(llm):\n    pass\n", {"errors": 1}),
+        ("async def test_x(llm):\n    assert False\n", {}),
+    ],
+)
+def test_a_test_that_judges_nothing_is_no_pass(project, body, outcomes):
+    project.makepyfile(test_m=f"import pytest\n\n@pytest.mark.golden(tier='T1')\n{body}")
+
+    result = project.runpytest("--provider", "free", "test_m.py")
+
+    assert result.ret != 0
+    if outcomes:
+        result.assert_outcomes(**outcomes)
+    else:
+        assert "a golden test cannot be async" in result.stderr.str()
+
+
+def test_marked_functions_pay_only_with_a_limit_and_need_their_key(project, loopback, monkeypatch):
+    project.makepyfile(test_marked=MARKED)
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    without_key = project.runpytest("--provider", "groq", "test_marked.py")
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+    without_limit = project.runpytest("--provider", "groq", "test_marked.py")
+
+    assert (without_key.ret, without_limit.ret) == (4, 4)
+    assert "groq-x needs GROQ_API_KEY" in without_key.stderr.str()
+    assert "--max-cost USD" in without_limit.stderr.str()
+    assert loopback.requests == []
+
+
+def test_a_priced_fallback_is_not_asked_without_a_limit(project, loopback, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+    path = project.path / "providers.yaml"
+    path.write_text(path.read_text().replace("T3: {chain: [groq-t3, free]}", "T3: {chain: [free, groq-t3]}"))
+    answers(loopback, Answer(status=400, body=b'{"error": {"message": "no"}}'))
+
+    result = project.runpytest("--tier", "T3")
+
+    result.assert_outcomes(errors=2)
+    assert {request["model"] for request in loopback.requests} == {"free"}
+    result.stdout.fnmatch_lines(["*groq-x costs money*--max-cost*"])
+
+
+def test_litellm_walks_no_chain_of_its_own(project, loopback):
+    path = project.path / "providers.yaml"
+    path.write_text(
+        path.read_text().replace("{model: openai/free,", "{model: openai/free, fallbacks: [openai/dear],")
+    )
+    answers(loopback, Answer(status=400, body=b'{"error": {"message": "no"}}'))
+
+    project.runpytest("--provider", "free", "--tier", "T1", "-k", "first").assert_outcomes(errors=2)
+
+    assert {request["model"] for request in loopback.requests} == {"free"}
+
+
+def test_plain_tests_below_the_golden_folder_count_too(with_baseline):
+    (with_baseline.path / "golden" / "test_x.py").write_text("def test_x():\n    assert False\n")
+
+    assert with_baseline.runpytest("--provider", "free", "--gate").ret == 1
+
+
+def test_a_run_that_was_cut_short_is_not_promoted(project, loopback):
+    answers(loopback, Answer(text="wrong"))
+    project.runpytest("--provider", "free", "-x", "--epochs", "3")
+
+    refused = harness(project, "baseline", "promote", "free")
+
+    if refused.ret == 0:  # every cell was answered before the first failure was reported
+        refused.stdout.fnmatch_lines(["*6 cases x 3 epochs*"])
+    else:
+        assert "no finished run of free" in refused.stderr.str()
+
+
+def test_golden_tasks_may_be_kept_elsewhere(project):
+    (project.path / "golden").rename(project.path / "tasks")
+    project.makeini("[pytest]\nharness_golden = tasks\n")
+
+    project.runpytest("--provider", "free").assert_outcomes(passed=6)
+    checked = harness(project, "check")
+    assert checked.stdout.str().startswith("ok: 3 tasks, 6 cases")
+    assert harness(project, "baseline", "promote", "free").ret == 0
+    assert (project.path / "tasks" / "baselines" / "free.json").exists()
+
+
+def test_a_worker_that_crashes_loses_nothing_but_its_item(project):
+    project.makepyfile(
+        test_crash="""
+        import os, pytest
+
+        @pytest.mark.golden(tier="T1")
+        def test_crash(llm):
+            os._exit(1)
+        """
+    )
+
+    result = project.runpytest_subprocess("--provider", "free", "-n", "2", ".")
+
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(["*1 never asked*", "INCONCLUSIVE*"])
+
+
+def test_a_projects_own_option_of_that_name_is_left_alone_elsewhere(pytester):
+    pytester.makeconftest("def pytest_addoption(parser):\n    parser.addoption('--tier')\n")
+    pytester.makepyfile("def test_x(pytestconfig):\n    assert pytestconfig.getoption('--tier') == 'gold'\n")
+
+    pytester.runpytest_subprocess("--tier", "gold").assert_outcomes(passed=1)
+
+
 def test_a_broken_test_function_is_errored_not_wrong(project):
     project.makepyfile(
         test_marked="""
@@ -471,10 +590,13 @@ def test_it_is_silent_where_there_is_no_project(pytester):
 
 def test_an_option_that_is_taken_gets_a_longer_name(pytester):
     pytester.makepyfile(owner="def pytest_addoption(parser):\n    parser.addoption('--provider')\n")
+    (pytester.path / "providers.yaml").write_text("model_list: []")
     pytester.makepyfile("def test_x():\n    pass\n")
     pytester.syspathinsert()
 
-    result = pytester.runpytest_subprocess("-p", "owner", "--harness-provider", "x")
+    result = pytester.runpytest_subprocess(
+        "-p", "owner", "--provider", "theirs", "test_an_option_that_is_taken_gets_a_longer_name.py"
+    )
 
     result.stdout.fnmatch_lines(["harness: --provider belongs to another plugin; use --harness-provider"])
 
@@ -492,7 +614,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_next_run_asks_the_rest(proje
     output = process.communicate(timeout=60)[0].decode()
 
     assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert "stopping: 2 in flight, Ctrl-C again to drop them" in output
+    assert "stopping: waiting for 2 in flight, Ctrl-C to drop them" in output
     assert "4 samples never asked" in re.sub(r"\s+", " ", output)
     assert len(loopback.requests) == 2
     project.runpytest("--provider", "free").assert_outcomes(passed=6)

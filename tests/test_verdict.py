@@ -47,6 +47,12 @@ GOOD = [case(f"good{i}") for i in range(5)]
         ([*GOOD, case(passes=0, expected=1)], Word.INCONCLUSIVE, "1 sample never asked", 3),
         ([*GOOD, case(fallbacks=1)], Word.INCONCLUSIVE, "1 sample answered by a fallback", 3),
         ([*GOOD, case(before=None, runs=None)], Word.INCONCLUSIVE, "1 case new or edited", 3),
+        (
+            [case(f"down{i}", 0, 1, fallbacks=1) for i in range(5)],
+            Word.INCONCLUSIVE,
+            "5 samples answered by a fallback",
+            3,
+        ),
         ([case(passes=0, errored=2, expected=2)], Word.INCONCLUSIVE, "nothing was judged", 4),
         ([*regressed(4), case(passes=0, errored=1, expected=1)], Word.BLOCK, "4 tasks regressed", 1),
         ([*GOOD, case(truncated=1, unpriced=1)], Word.ALLOW, "0 tasks regressed", 0),

@@ -23,7 +23,7 @@ class Lines(Check):
 
     def fault(self, answer: str) -> str:
         got = [_item(line) for line in unfenced(answer).splitlines() if line.strip()]
-        return _difference(self.values, got, self.ignore_case)
+        return _difference(self.values, got, self.ignore_case, ordered=True)
 
 
 class Set(Check):
@@ -39,8 +39,7 @@ class Set(Check):
         got = [_item(part) for part in parts if part.strip()]
         if len(set(got)) != len(got):
             return f"something is listed twice in {shown(', '.join(got))}"
-        key = str.casefold if self.ignore_case else str
-        return _difference(sorted(self.values, key=key), sorted(got, key=key), self.ignore_case)
+        return _difference(self.values, got, self.ignore_case, ordered=False)
 
 
 def _array(answer: str) -> list[str]:
@@ -55,12 +54,12 @@ def _item(line: str) -> str:
     return unwrapped(_BULLET.sub("", line))
 
 
-def _difference(want: list[str], got: list[str], ignore_case: bool) -> str:
+def _difference(want: list[str], got: list[str], ignore_case: bool, *, ordered: bool) -> str:
     def folded(items: list[str]) -> list[str]:
         return [unwrapped(item).casefold() if ignore_case else unwrapped(item) for item in items]
 
     wanted, found = folded(want), folded(got)
-    if wanted == found:
+    if wanted == found or (not ordered and sorted(wanted) == sorted(found)):
         return ""
     missing = [item for item in wanted if item not in found]
     extra = [item for item in found if item not in wanted]

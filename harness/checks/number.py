@@ -16,7 +16,7 @@ from harness.checks.base import Check, shown
 _NUMBER = re.compile(
     r"(?<![\w.])([-+−]?)[$€£]?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)([eE][-+]?\d+)?(?![A-Za-z_]*\d|\.\d)"
 )
-_NUMBERING = re.compile(r"^\s*\d+[.)]\s+(?=\S)", re.MULTILINE)
+_NUMBERING = re.compile(r"^\s*(\d+)[.)]\s+(?=\S)", re.MULTILINE)
 
 
 class Number(Check):
@@ -55,6 +55,13 @@ def numbers_in(text: str) -> list[float]:
     """
     return [
         float(Decimal(("-" if sign in "-−" and sign else "") + digits.replace(",", "") + exponent))
-        for sign, digits, exponent in _NUMBER.findall(_NUMBERING.sub("", text))
+        for sign, digits, exponent in _NUMBER.findall(_without_numbering(text))
         if len(exponent) <= 4
     ]
+
+
+def _without_numbering(text: str) -> str:
+    """Return the text without a numbered list's own numbers: two lines or more that count from 1."""
+    found = [int(number) for number in _NUMBERING.findall(text)]
+    counts = len(found) > 1 and found == list(range(1, len(found) + 1))
+    return _NUMBERING.sub("", text) if counts else text

@@ -13,8 +13,7 @@ from harness.checks.base import Check, shown, unfenced
 from harness.errors import CheckCrashed
 
 MAX_STEPS = 2_000_000  # virtual-machine instructions: a count, so the limit is the same on every machine
-MAX_ROWS = 1_000
-MAX_BYTES = 1_000_000  # of one value; also stops zeroblob() and randomblob()
+MAX_BYTES = 20_000  # of one value; few rows are fetched, so this bounds the whole result
 _STEPS_PER_TICK = 10_000
 _READ_ONLY = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _REFUSED_FUNCTIONS = {
@@ -26,7 +25,11 @@ _REFUSED_FUNCTIONS = {
     "random",
     "randomblob",
 }
-_CLOCK = re.compile(r"'now'|\bcurrent_(date|time|timestamp)\b", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"""['"]now['"] | \bcurrent_(date|time|timestamp)\b
+    | \b(date|time|datetime|julianday|unixepoch)\s*\(\s*\) | \bstrftime\s*\(\s*('[^']*'|"[^"]*")\s*\)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 Scalar = str | int | float | None
 
@@ -50,7 +53,11 @@ class Sql(Check):
         database = self._database()
         try:
             _confine(database)
-            got = [list(row) for row in database.execute(query).fetchmany(MAX_ROWS + 1)]
+            cursor = database.execute(query)
+            columns = len(cursor.description or ())
+            if self.rows and columns != len(self.rows[0]):
+                return f"expected {len(self.rows[0])} columns, got {columns}"
+            got = [list(row) for row in cursor.fetchmany(len(self.rows) + 1)]
         except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
             return _explained(exc)
         finally:
@@ -68,7 +75,8 @@ class Sql(Check):
 
     def _difference(self, got: list[list[Any]]) -> str:
         if len(got) != len(self.rows):
-            return f"expected {len(self.rows)} rows, got {len(got)}: {shown(got)}"
+            number = len(got) if len(got) < len(self.rows) else f"more than {len(self.rows)}"
+            return f"expected {len(self.rows)} rows, got {number}: {shown(got)}"
         want = self.rows if self.ordered else sorted(self.rows, key=_row_key)
         found = got if self.ordered else sorted(got, key=_row_key)
         for expected, actual in zip(want, found, strict=True):

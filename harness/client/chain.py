@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from harness.client.base import Client
 from harness.client.recorded import failed_attempt
 from harness.config import Deployment
-from harness.errors import BadReply, BudgetExceeded, NotRecorded, ProviderError
+from harness.errors import BadReply, BudgetExceeded, NotRecorded, ProviderError, SetupError
 from harness.records import Attempt, Reply, Request
 from harness.routes import Route, prepare
 
@@ -47,17 +47,21 @@ class ChainClient:
         route: Route,
         hops: Sequence[Hop],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        need_keys: bool = True,
     ) -> None:
         self.route = route
         self.hops = hops
         self.sleep = sleep
+        self.need_keys = need_keys
+        """False where the record alone answers."""
 
     async def complete(self, request: Request) -> Reply:
         """Return the first reply a hop gives. Raises AllHopsFailed if none does."""
         attempts: list[Attempt] = []
         for hop in self.hops:
             missing = hop.deployment.missing_keys()
-            if missing:
+            if missing and self.need_keys:
                 attempts.append(_skipped(hop.deployment, f"{', '.join(missing)} is not set"))
                 continue
             reply = await self._ask(hop, prepare(self.route, hop.deployment, request), attempts)
@@ -75,7 +79,7 @@ class ChainClient:
                 if wait_s is None:
                     return None
                 await self.sleep(wait_s)
-            except (NotRecorded, BudgetExceeded) as exc:
+            except (NotRecorded, BudgetExceeded, SetupError) as exc:
                 if hop is self.hops[-1]:
                     raise
                 attempts.append(_skipped(hop.deployment, str(exc)))

@@ -41,8 +41,10 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Let the server go; it removes the folder on its way out."""
-        os.environ.pop(FOLDER_VARIABLE, None)
         started = (self.folder / "url").exists()
+        if not _users_server():
+            os.environ.pop(URL_VARIABLE, None)
+        os.environ.pop(FOLDER_VARIABLE, None)
         self._lock.close()
         if not started:
             _remove(self.folder)
@@ -79,6 +81,8 @@ def ensure_running() -> str:
 
 def version() -> str:
     """Return what serves the embedded model: part of every recorded question, since it shapes the bits."""
+    if users := _users_server():
+        return users
     try:
         return f"{WEIGHTS} on xllamacpp {importlib.metadata.version('xllamacpp')}"
     except importlib.metadata.PackageNotFoundError:
@@ -88,6 +92,14 @@ def version() -> str:
 def is_installed() -> bool:
     """Whether server and weights are there."""
     return bool(importlib.util.find_spec("xllamacpp")) and _weights() is not None
+
+
+def _users_server() -> str:
+    """Return the address in HARNESS_LOCAL_URL if it is the user's own server and not this session's."""
+    url = os.environ.get(URL_VARIABLE, "")
+    address = Path(os.environ.get(FOLDER_VARIABLE, "/nonexistent")) / "url"
+    ours = f"{address.read_text()}/v1" if address.exists() else ""
+    return "" if url == ours else url
 
 
 def _weights() -> Path | None:

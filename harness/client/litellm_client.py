@@ -147,6 +147,8 @@ def translated(exc: Exception) -> ProviderError:
     message = _LITELLM_PREFIX.sub("", redact(str(exc)).strip().split("\n")[0])[:500]
     status = getattr(exc, "status_code", None)
     kind = _BY_STATUS.get(status) or ERRORS.get(type(exc).__name__, ProviderError)
+    if kind is errors.Overloaded and _body_is_broken(exc):
+        kind = BadReply
     if kind is errors.RateLimited and _quota_is_gone(exc):
         kind = QuotaExhausted
     return kind(message, status=status if isinstance(status, int) else None, retry_after_s=_retry_after(exc))
@@ -210,6 +212,13 @@ def _count(raw: Any, name: str) -> int | None:
     value = getattr(raw, name, None)
     believable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_TOKENS_BELIEVED
     return value if believable else None
+
+
+def _body_is_broken(exc: BaseException) -> bool:
+    """Whether a reply came that is no JSON; LiteLLM calls that a server error, but it may have been paid."""
+    return any(
+        sign in str(exc) for sign in ("Expecting value", "Expecting ',' delimiter", "Unterminated string")
+    )
 
 
 def _quota_is_gone(exc: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -10,11 +11,22 @@ from enum import StrEnum
 
 from harness.client.base import Client
 from harness.config import Deployment, resolve_env
-from harness.errors import BudgetExceeded, NotRecorded, ProviderError
+from harness.errors import (
+    AuthFailed,
+    BadRequest,
+    BudgetExceeded,
+    NotRecorded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    SetupError,
+)
 from harness.records import Attempt, Reply, Request, digest
 from harness.routes import identity
 from harness.store.base import Ledger, Lookup
 
+# Refused before a token was made; of any other failed call the reservation stands as spent.
+_UNPAID = (AuthFailed, BadRequest, QuotaExhausted, RateLimited, SetupError)
 PLAIN_SERIES = "run"
 """The series of plain runs; a gate has its own, since a recording is never a new trial."""
 
@@ -81,9 +93,9 @@ class RecordedClient:
         return self.recording.ledger.look_up(key, self.recording.run_id)
 
     def _begin(self, key: str, question: dict[str, object], request: Request) -> int:
+        if self.deployment.priced and self.recording.budget_usd is None:
+            raise BudgetExceeded(f"{self.deployment.id} costs money, or nobody knows; give --max-cost")
         reserve = worst_case(self.deployment, request)
-        if reserve is None and self.recording.budget_usd is None:
-            raise BudgetExceeded(f"{self.deployment.id} has no known price; give --max-cost, or a price")
         return self.recording.ledger.begin(
             run_id=self.recording.run_id,
             key=key,
@@ -99,10 +111,13 @@ class RecordedClient:
 
     async def _ask(self, row_id: int, request: Request) -> Reply:
         ledger = self.recording.ledger
+        started = time.monotonic()
         try:
             reply = await self.inner.complete(request)
-        except ProviderError as exc:
-            ledger.complete(row_id, failed_attempt(self.deployment, exc), cost_usd=None)
+        except Exception as exc:
+            latency_ms = (time.monotonic() - started) * 1000
+            cost = Decimal(0) if isinstance(exc, _UNPAID) else None
+            ledger.complete(row_id, failed_attempt(self.deployment, exc, latency_ms), cost)
             raise
         price, usage = self.deployment.price, reply.served.usage
         cost = price.of(usage) if price and usage else None
@@ -116,11 +131,13 @@ def question_key(
 ) -> tuple[str, dict[str, object]]:
     """Return the ledger's key of a prepared request, and what it is the key of.
 
-    `version` stands for the endpoint of an embedded deployment, whose port says nothing.
+    `version` stands for the endpoint of an embedded deployment, whose port says nothing. The key is of
+    the address itself, the question holds it as it is configured: it may carry a secret.
     """
     endpoint = version if deployment.embedded else resolve_env(deployment.api_base)
     question = dict(identity(deployment, endpoint, request))
-    return digest(question | {"epoch": request.epoch, "series": series}, length=64), question
+    key = digest(question | {"epoch": request.epoch, "series": series}, length=64)
+    return key, question | {"endpoint": version if deployment.embedded else deployment.api_base}
 
 
 def worst_case(deployment: Deployment, request: Request) -> Decimal | None:
@@ -143,10 +160,11 @@ def expected_cost(deployment: Deployment, request: Request) -> Decimal | None:
     return deployment.price.at_most(prompt, request.max_tokens // 2)
 
 
-def failed_attempt(deployment: Deployment, exc: ProviderError) -> Attempt:
+def failed_attempt(deployment: Deployment, exc: Exception, latency_ms: float = 0.0) -> Attempt:
     """Return the attempt that a call which raised has been."""
-    status = f" (HTTP {exc.status})" if exc.status else ""
+    status = f" (HTTP {exc.status})" if isinstance(exc, ProviderError) and exc.status else ""
     return Attempt(
+        latency_ms=latency_ms,
         deployment=deployment.id,
         provider=deployment.provider,
         outcome=type(exc).__name__,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
 
 from harness.baseline import STALE_AFTER_DAYS, Baseline
 from harness.errors import counted
@@ -159,12 +160,17 @@ def _changes(label: str, session: Session, samples: Sequence[Sample]) -> list[Ch
                 now=statistics.fmean(usage.input + usage.output for _, usage in used),
             )
         )
+    # The baseline holds a median for each case, so medians it is.
+    latencies = [
+        statistics.median(s.latency_ms for _, s in group)
+        for _, group in groupby(pairs, key=lambda pair: (pair[1].task, pair[1].case))
+    ]
     return changes + [
         Change(
             name=f"latency p{share * 100:.0f}",
             unit="s",
             before=percentile([entry.latency_ms for entry, _ in pairs], share) / 1000,
-            now=percentile([sample.latency_ms for _, sample in pairs], share) / 1000,
+            now=percentile(latencies, share) / 1000,
         )
         for share in (0.5, 0.95)
     ]
@@ -172,7 +178,8 @@ def _changes(label: str, session: Session, samples: Sequence[Sample]) -> list[Ch
 
 def _regressions(session: Session, evidence: Evidence, samples: Sequence[Sample]) -> list[Regression]:
     places = {(p.provider, p.task, p.case): p for p in session.planned}
-    answers = {(s.provider, s.task, s.case): s.answer for s in reversed(samples)}
+    failed = [s for s in samples if s.outcome is Outcome.FAILED]
+    answers = {(s.provider, s.task, s.case): s.answer for s in reversed(failed)}
     found = []
     for label, task in evidence.decide().regressed:
         lost = [
