@@ -322,7 +322,7 @@ def _ambiguous_scalars(document: Document) -> Iterator[Problem]:
             continue
         ours, theirs = _value_at(document.data, loc), yaml_11_value(node)
         if (type(ours), ours) != (type(theirs), theirs):
-            message = f"`{node.value}` is {theirs!r} for LiteLLM (YAML 1.1) and {ours!r} in YAML 1.2"
+            message = f"`{node.value[:40]}` is {theirs!r} for LiteLLM (YAML 1.1) and {ours!r} in YAML 1.2"
             yield document.problem(loc, "ambiguous-scalar", message, help="quote it, or write it out")
 
 
@@ -353,7 +353,7 @@ def _dangling_names(document: Document) -> Iterator[Problem]:
     for section in ("tiers", "agents", "categories"):
         for name, entry in _at(harness, section, default={}).items():
             for index, group in enumerate(_at(entry, "chain", default=[])):
-                if group not in groups:
+                if str(group) not in groups:
                     yield _unknown_group(document, ("harness", section, name, "chain", index), group, groups)
             floor = _at(entry, "floor", default="")
             place = ("harness", section, name, "floor")

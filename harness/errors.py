@@ -28,6 +28,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.sanitize import one_line
+
+MAX_SOURCE_CHARS = 160
+_CONTROLS = dict.fromkeys([*range(32), 127, *range(128, 160)], " ")  # one for one, so that carets stay right
+
 
 class HarnessError(Exception):
     """The root of every error this package raises on purpose."""
@@ -145,21 +150,23 @@ class Problem:
 
     def render(self) -> str:
         """Return the problem in the shape compilers use: place, source line, caret, help."""
-        where = f"  ({self.where})" if self.where else ""
+        where = f"  ({one_line(self.where, 100)})" if self.where else ""
         lines = [
-            f"error[{self.code}]: {self.message}",
+            f"error[{self.code}]: {one_line(self.message, 400)}",
             f"  --> {relative(self.path)}:{self.line}:{self.column}{where}",
         ]
         if self.source.strip():
             gutter = " " * len(str(self.line))
-            caret = " " * (self.column - 1) + "^" * max(1, self.width)
+            start = max(0, self.column - MAX_SOURCE_CHARS // 2) if len(self.source) > MAX_SOURCE_CHARS else 0
+            source = self.source[start : start + MAX_SOURCE_CHARS]
+            width = max(1, min(self.width, start + len(source) - self.column + 1))
             lines += [
                 f" {gutter} |",
-                f" {self.line} | {self.source}",
-                f" {gutter} | {caret}",
+                f" {self.line} | {source.translate(_CONTROLS)}",
+                f" {gutter} | {' ' * (self.column - 1 - start)}{'^' * width}",
             ]
         if self.help:
-            lines.append(f"   = help: {self.help}")
+            lines.append(f"   = help: {one_line(self.help, 400)}")
         return "\n".join(lines)
 
 
@@ -169,9 +176,10 @@ class InputError(HarnessError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         unique = dict.fromkeys(problems)
         self.problems: Sequence[Problem] = sorted(unique, key=lambda p: (str(p.path), p.line, p.column))
-        super().__init__(self._text())
+        super().__init__(f"{len(self.problems)} problems")
 
-    def _text(self) -> str:
+    def __str__(self) -> str:
+        """Return every problem with its place, and their number."""
         files = len({p.path for p in self.problems})
         blocks = [p.render() for p in self.problems]
         blocks.append(f"Found {counted(len(blocks), 'error')} in {counted(files, 'file')}.")

@@ -477,9 +477,11 @@ def pytest_runtest_makereport(
     report = yield
     golden = isinstance(item, GoldenItem) or _golden_mark(item) is not None
     setattr(report, "harness_golden", golden)  # noqa: B010 - an attribute of ours; xdist sends it along
-    if call.excinfo and isinstance(call.excinfo.value, Unjudged | CaseFailed):
+    if golden and report.failed:
         from harness.sanitize import printable
 
+        report.longrepr = printable(str(report.longrepr))  # assertions show what the model wrote
+    if call.excinfo and isinstance(call.excinfo.value, Unjudged | CaseFailed):
         report.longrepr = printable(str(call.excinfo.value))  # a traceback would show only our own code
         if isinstance(call.excinfo.value, Unjudged):
             report.when = "setup"  # where pytest counts a failure as an error
@@ -531,6 +533,7 @@ def llm(request: pytest.FixtureRequest) -> Any:
 def _run_marked(item: pytest.Function) -> None:
     """Call the function once for each epoch; its assertions are the checks."""
     from harness.marked import run_epochs
+    from harness.sanitize import one_line
 
     ask: Any = item.funcargs.get("llm")
     if ask is None:
@@ -540,7 +543,7 @@ def _run_marked(item: pytest.Function) -> None:
     evidence = ask.session.evidence_of(_marked_plan(item), samples)
     item.evidence = evidence  # type: ignore[attr-defined]
     if evidence.status == "known":
-        pytest.xfail(f"known: {evidence.reason}")
+        pytest.xfail(f"known: {one_line(evidence.reason, 100)}")
     if evidence.errored:
         raise Unjudged(evidence.reason) from failure
     if evidence.status in ("regressed", "new") and failure is not None:

@@ -64,8 +64,9 @@ def per_million(input: float, output: float, cache_read: float | None, cache_wri
 
 def from_litellm(row: Mapping[str, Any]) -> Price | None:
     """Return the price in a row of LiteLLM's map, or in a deployment's own `litellm_params`."""
-    if row.get("input_cost_per_token") is None or row.get("output_cost_per_token") is None:
-        return None
+    needed = (row.get("input_cost_per_token"), row.get("output_cost_per_token"))
+    if not all(isinstance(value, int | float) for value in needed):
+        return None  # unpriced, as is what nobody can read
     base = _decimal(row["input_cost_per_token"])
     read = row.get("cache_read_input_token_cost")
     write = row.get("cache_creation_input_token_cost")

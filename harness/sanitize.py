@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_SECRET_SHAPE = re.compile(r"\b(sk-[\w-]{8,}|gsk_\w{8,}|AIza[\w-]{10,}|Bearer\s+[\w.~+/-]{8,}=*)")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|(?:^|_)PAT$", re.IGNORECASE)
+_SECRET_SHAPE = re.compile(
+    r"\b(sk-[\w-]{8,}|sk_live_\w{8,}|gsk_\w{8,}|xai-[\w-]{8,}|ghp_\w{8,}|AIza[\w-]{10,}"
+    r"|Bearer\s+[\w.~+/-]{8,}=*)"
+)
 _MIN_SECRET = 8  # shorter values occur in ordinary text
 # C0 and C1 controls but tab and newline, bidi overrides, zero-width and other invisible characters.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
+_CI_COMMAND = re.compile(r"(##(?:vso)?)\[")  # read by CI systems anywhere in a line
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Replace every secret of the environment, in plain, URL-encoded and base64 form, by `[secret]`."""
-    for form in _secret_forms((os.environ if environ is None else environ).items()):
+def redact(text: str, environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> str:
+    """Replace secrets by `[secret]`: of the environment by their variables' names, and those that are known.
+
+    Each is looked for in plain, JSON, URL-encoded and base64 form.
+    """
+    named = (os.environ if environ is None else environ).items()
+    for form in _secret_forms([*named, *(("KEY", value) for value in known)]):
         text = text.replace(form, "[secret]")
     return _SECRET_SHAPE.sub("[secret]", text)
 
@@ -30,7 +39,7 @@ def _secret_forms(items: Iterable[tuple[str, str]]) -> list[str]:
     for name, value in items:
         if _SECRET_NAME.search(name) and len(value) >= _MIN_SECRET:
             encoded = base64.b64encode(value.encode("utf-8", "replace")).decode()
-            forms |= {value, urllib.parse.quote(value, safe=""), encoded}
+            forms |= {value, json.dumps(value)[1:-1], urllib.parse.quote(value, safe=""), encoded}
     return sorted(forms, key=len, reverse=True)
 
 
@@ -40,7 +49,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[31mb")
     'a\\x1b[31mb'
     """
-    return _INVISIBLE.sub(_escape, storable(text))
+    return _CI_COMMAND.sub(r"\1\\x5b", _INVISIBLE.sub(_escape, storable(text)))
 
 
 def storable(text: str) -> str:
@@ -51,7 +60,7 @@ def storable(text: str) -> str:
 def quoted(text: str, *, limit: int = 600) -> str:
     """Return model text for a terminal, each line behind `| ` so that it cannot pose as ours.
 
-    A CI system reads commands such as `::error::` at the start of a line; none can stand there.
+    A CI system reads commands such as `::error::` at the start of a line, blanks aside; none can stand there.
     """
     shown = printable(text.strip())
     if len(shown) > limit:

@@ -26,6 +26,7 @@ MAX_BYTES = 5_000_000
 MAX_DEPTH = 40
 MAX_NODES = 200_000  # values after aliases are expanded; a 9-level alias bomb has a billion
 MAX_INT_DIGITS = 19
+MAX_PROBLEMS = 100  # of one file; after that it is not a file of ours
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -147,7 +148,7 @@ def yaml_11_value(node: yaml.ScalarNode) -> Any:
     constructor = yaml.SafeLoader("")
     try:
         return constructor.construct_object(node)
-    except ValueError:
+    except (yaml.YAMLError, KeyError, ValueError):
         return node.value
     finally:
         constructor.dispose()
@@ -212,7 +213,7 @@ class _Reader:
         return value
 
     def _is_refused_alias(self, node: yaml.Node, loc: Loc) -> bool:
-        if self._count > MAX_NODES or id(node) in self._open:
+        if self._count > MAX_NODES or id(node) in self._open or len(loc) > MAX_DEPTH:
             self.stopped = True
             self._say(node, loc, "alias-bomb", f"aliases expand to more than {MAX_NODES:,} values")
             return True
@@ -302,6 +303,7 @@ class _Reader:
     def _say(
         self, node: yaml.Node, loc: Loc, code: str, message: str, *, help: str = "", at: Mark | None = None
     ) -> None:
+        self.stopped |= len(self.problems) >= MAX_PROBLEMS
         mark = at or _mark_of(node)  # an alias is the node of its anchor, so it has no place of its own
         self.problems.append(
             Problem(

@@ -138,6 +138,71 @@ def test_what_each_check_says(name, arguments, answer, outcome):
     assert bool(result.reason) == (outcome is not PASSED), "whatever is not a pass has a reason"
 
 
+SLOW_SQL = (
+    "with recursive c(x) as (select 1 union all select x+1 from c) "
+    "select sum(instr(printf('%.*c',19000,'a')||x, printf('%.*c',9500,'a')||'b')) from c"
+)
+WIDE_SQL = "with a0 as (select 1 x)" + "".join(
+    f", a{n} as (select * from a{n - 1} union all select * from a{n - 1})" for n in range(1, 25)
+)
+BIG_SORT = (
+    "with recursive c(x) as (select 1 union all select x+1 from c limit 150000) "
+    "select x from c order by printf('%.*c%d',19900,'a',x)"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "answer", "outcome"),
+    [
+        # Each of these took seconds to minutes, or gigabytes, before it was bounded.
+        ("number", 1, "\n" * 150_000, FAILED),
+        ("equals", "x", "```\n" + " " * 150_000 + "xy", FAILED),
+        ("equals", "x", "a```\n" + " " * 150_000, FAILED),
+        ("yaml", {"a": 1}, "&a [" + "!x 1, " * 16_000 + "*a]", FAILED),
+        ("json", {"a": 1}, "[" * 500 + "]" * 500, FAILED),
+        ("json", {"a": 1}, "{" + ",".join(f'"k{i}": 1' for i in range(14_000)) + "}", FAILED),
+        ("json", {"a": 1}, '{"a":1}' + " " * 200_000 + 'No wait, {"a":2}', FAILED),
+        ("contains", "x", "x" * 1_000_000, FAILED),
+        ("number", 42, "42 or 7e99999", FAILED),
+        ("sql", {"setup": SETUP, "rows": [[1]]}, SLOW_SQL, FAILED),
+        ("sql", {"setup": SETUP, "rows": [[1]]}, f"{WIDE_SQL} select count(*) from a24", FAILED),
+        ("sql", {"setup": SETUP, "rows": [[1]]}, BIG_SORT, FAILED),
+        ("sql", {"setup": SETUP, "rows": [["a"], ["b"]]}, "select x'' union all select x'01'", FAILED),
+        ("sql", {"setup": SETUP, "rows": [[1]]}, "select datetime('n'||'ow') > 1", FAILED),
+        ("sql", {"setup": "ATTACH 'pwned.db' AS p", "rows": [[1]]}, "select 1", ERRORED),
+    ],
+)
+def test_hostile_answers_are_judged_within_bounds(name, arguments, answer, outcome, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert result_of(name, arguments, answer).outcome is outcome
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "answer"),
+    [
+        (
+            "json",
+            {"schema": {"additionalProperties": {"type": "integer"}}},
+            '{"a\\n::error::X": "x\\u001b[31m"}',
+        ),
+        ("sql", {"setup": SETUP, "rows": [[1]]}, "select [a\n::error::pwned\x1b[31m]"),
+        ("equals", "x", "a\n::error::X"),
+    ],
+)
+def test_a_reason_is_one_short_line_of_visible_text(name, arguments, answer):
+    reason = result_of(name, arguments, answer).reason
+
+    assert len(reason) <= 300
+    assert reason.isprintable()
+
+
+def test_a_schema_that_would_be_fetched_is_refused():
+    with pytest.raises(ValueError, match="nothing is fetched"):
+        result_of("json", {"schema": {"properties": {"a": {"$ref": "http://127.0.0.1:9/x"}}}}, "{}")
+
+
 def test_every_check_is_in_the_table():
     table = next(mark for mark in test_what_each_check_says.pytestmark if mark.name == "parametrize")
 

@@ -139,6 +139,15 @@ def test_a_fault_is_one_call_and_one_error_that_keeps_the_key_to_itself(config, 
     assert CANARY not in str(result)
 
 
+def test_a_provider_that_echoes_our_key_or_poses_as_ci_is_cleaned_before_anything_is_kept(
+    config, monkeypatch
+):
+    _, reply = ask(config, Answer(text=f"you sent {CANARY}", model="m\n::error::x\x1b[31m"), monkeypatch)
+
+    assert reply.text == "you sent [secret]"
+    assert reply.served.served_model.isprintable()
+
+
 def test_a_retry_after_header_is_understood(config, monkeypatch):
     _, result = ask(config, error(429, headers={"Retry-After": "7"}), monkeypatch)
 

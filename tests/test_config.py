@@ -86,6 +86,7 @@ def test_the_shipped_config_is_valid_and_prices_what_it_names():
         ("as_of: 2026-11-01", "as_of: 2026-13-01", [("bad-value", 12)]),
         ("temperature: 0.3", "temperature: 0.3, timeout: 1:30", [("ambiguous-scalar", 3), ("bad-value", 3)]),
         ("temperature: 0.3", "temperature: 0.3, stream: off", [("ambiguous-scalar", 3)]),
+        ("chain: [small, big]", "chain: [[small]]", [("bad-value", 7), ("unknown-model", 7)]),
         ("models: {small", "models: {tiny: {rank: 1}, small", [("unknown-model", 11)]),
     ],
 )

@@ -30,7 +30,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 PURE = {"stats", "verdict", "checks", "records"}
-EFFECTS = {"os", "subprocess", "socket", "asyncio", "threading", "litellm", "tempfile"}
+EFFECTS = {"os", "subprocess", "socket", "asyncio", "litellm", "tempfile", "shutil", "urllib"}
 
 
 def imports(path):

@@ -16,6 +16,7 @@ ENVIRON = {"MY_API_KEY": "p@ss/word-1234", "HOME": "/somewhere", "SHORT_TOKEN": 
     [
         "plain p@ss/word-1234 here",
         "quoted p%40ss%2Fword-1234 here",
+        "quoted xai-abcdefgh1234 here",
         "base64 cEBzcy93b3JkLTEyMzQ= here",
         "by shape sk-abcdefgh12345678 here",
         "header Bearer abcdefgh.ijkl here",
@@ -28,6 +29,10 @@ def test_secrets_are_taken_out_in_every_form(text):
         "by shape [secret] here",
         "header [secret] here",
     )
+
+
+def test_values_that_are_known_are_taken_out_whatever_their_variable_is_called():
+    assert redact("it is k9f8d7s6a5", {}, known=["k9f8d7s6a5"]) == "it is [secret]"
 
 
 def test_ordinary_values_stay():
@@ -44,6 +49,8 @@ def test_ordinary_values_stay():
         ("tab\tand\nline", "tab\tand\nline"),
         ("\x9b31m", "\\x9b31m"),
         ("a\rb", "a\\x0db"),
+        ("##[add-mask]x", "##\\x5badd-mask]x"),
+        ("##vso[task]x", "##vso\\x5btask]x"),
     ],
 )
 def test_what_cannot_be_seen_is_written_as_an_escape(text, shown):

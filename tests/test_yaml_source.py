@@ -75,6 +75,22 @@ def test_what_cannot_be_read_within_bounds_is_refused_at_once(text, code):
     assert code in {p.code for p in caught.value.problems}
 
 
+def test_a_file_of_nothing_but_problems_is_given_up_early():
+    with pytest.raises(InputError) as caught:
+        parse_yaml("x: [" + "{a: 1, a: 2}," * 20_000 + "]", Path("f.yaml"))
+
+    assert len(caught.value.problems) < 200
+    assert max(map(len, str(caught.value).splitlines())) < 300
+
+
+def test_a_problem_cannot_carry_control_characters_to_the_terminal():
+    document = parse_yaml('a: "x\\n::error::y\\e]0;z\\a"', Path("f.yaml"))
+
+    shown = document.problem(("a",), "bad", f"found {document.data['a']}").render()
+    assert "\n::error" not in shown
+    assert "\x1b" not in shown
+
+
 def test_merge_keys_are_expanded_and_own_keys_win():
     text = "base: &b {x: 1, y: 2}\nmore: {<<: *b, y: 3}"
 

@@ -8,10 +8,15 @@ from typing import Any, ClassVar
 
 from harness.errors import CheckCrashed
 from harness.records import CheckResult, Outcome
+from harness.sanitize import one_line
 from harness.validation import Strict
 
-_FENCE = re.compile(r"\A\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
-_INNER_FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+MAX_ANSWER_CHARS = 200_000
+MAX_REASON_CHARS = 300
+
+# Linear on any answer: nothing here can match the same blanks twice.
+_FENCE = re.compile(r"\A\s*```[\w+-]*[ \t]*\n(.*?)```\s*\Z", re.DOTALL)
+_INNER_FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)```", re.DOTALL)
 _OPENING = re.compile(r"\A\s*```[\w+-]*[ \t]*\n")  # of a fence that the token limit cut off
 _WRAPPERS = ("`", '"', "'", "**", "*")
 
@@ -32,15 +37,23 @@ class Check(Strict):
 
     def __call__(self, answer: str) -> CheckResult:
         """Judge one answer. A check that cannot decide is `errored`, never a failure or a pass."""
+        if len(answer) > MAX_ANSWER_CHARS:
+            return self._result(Outcome.FAILED, f"longer than {MAX_ANSWER_CHARS:,} characters")
         try:
             fault = self.fault(answer)
         except CheckCrashed as exc:
-            return CheckResult(check=self.name, outcome=Outcome.ERRORED, reason=str(exc))
+            return self._result(Outcome.ERRORED, str(exc))
+        except (RecursionError, MemoryError):
+            return self._result(Outcome.FAILED, "nested too deeply, or too large")
         except Exception as exc:  # noqa: BLE001 - one broken check must not end the run or count as wrong
-            reason = f"the check `{self.name}` crashed: {type(exc).__name__}: {exc}"
-            return CheckResult(check=self.name, outcome=Outcome.ERRORED, reason=reason)
-        outcome = Outcome.FAILED if fault else Outcome.PASSED
-        return CheckResult(check=self.name, outcome=outcome, reason=fault)
+            return self._result(
+                Outcome.ERRORED, f"the check `{self.name}` crashed: {type(exc).__name__}: {exc}"
+            )
+        return self._result(Outcome.FAILED if fault else Outcome.PASSED, fault)
+
+    def _result(self, outcome: Outcome, reason: str) -> CheckResult:
+        # A reason holds pieces of the answer, which must not reach a terminal as lines of their own.
+        return CheckResult(check=self.name, outcome=outcome, reason=one_line(reason, MAX_REASON_CHARS))
 
     @classmethod
     def arguments(cls, raw: Any) -> Any:
@@ -74,10 +87,10 @@ def unfenced(answer: str) -> str:
     """Return what stands inside a code fence, if the answer is or holds exactly one; else the answer."""
     whole = _FENCE.match(answer)
     if whole:
-        return whole[1]
+        return whole[1].rstrip()
     blocks = _INNER_FENCE.findall(answer)
     if len(blocks) == 1:
-        return str(blocks[0])
+        return str(blocks[0]).rstrip()
     return _OPENING.sub("", answer) if answer.count("```") == 1 else answer
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,7 +15,6 @@ from harness.checks.base import Check, shown, unfenced
 from harness.errors import InputError
 from harness.yaml_source import parse_yaml
 
-MAX_CHARS = 200_000
 _PATH_PART = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 
 
@@ -24,7 +25,17 @@ def _is_schema(schema: dict[str, Any]) -> dict[str, Any]:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as exc:
         raise ValueError(f"not a JSON schema: {exc.message}") from None
+    if any(not ref.startswith("#") for ref in _references(schema)):
+        raise ValueError("a `$ref` may only point into the schema itself (`#/…`); nothing is fetched")
     return schema
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from (str(value) for key, value in schema.items() if key in ("$ref", "$dynamicRef"))
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for part in parts:
+        yield from _references(part)
 
 
 class _Data(Check):
@@ -51,7 +62,7 @@ class _Data(Check):
 
     def fault(self, answer: str) -> str:
         try:
-            data = self.parsed(unfenced(answer).strip()[:MAX_CHARS])
+            data = self.parsed(unfenced(answer).strip())
         except ValueError as exc:
             return f"not {self.name.upper()}: {exc}"
         return self._schema_fault(data) or self._equality_fault(data)
@@ -141,11 +152,11 @@ def _key(value: Any, unordered: bool) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = {key for key in keys if keys.count(key) > 1}
-    if twice:
-        raise ValueError(f"key {shown(min(twice))} stands twice")
-    return dict(pairs)
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        first = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"key {shown(first)} stands twice")
+    return data
 
 
 def _refuse_constant(name: str) -> Any:

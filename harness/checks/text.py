@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from harness.checks.base import Check, shown, unfenced, unwrapped
 from harness.errors import CheckCrashed
 
+MAX_PATTERN_CHARS = 2_000
 REGEX_SECONDS = 1.0  # a catastrophic pattern is the author's fault and must not hang the run
 
 # What assistants say when they decline. Matched at the start of the answer only: a later "I cannot"
@@ -22,9 +23,11 @@ _REFUSAL = regex.compile(
 
 
 def _compiles(pattern: str) -> str:
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise ValueError(f"a pattern of {len(pattern):,} characters; at most {MAX_PATTERN_CHARS:,} are read")
     try:
         regex.compile(pattern)
-    except regex.error as exc:
+    except (regex.error, RecursionError, MemoryError) as exc:
         raise ValueError(f"not a regular expression: {exc}") from None
     return pattern
 

@@ -13,17 +13,17 @@ import gc
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from harness import errors
-from harness.config import Deployment, resolve_env
+from harness.config import ENV_PREFIX, Deployment, resolve_env
 from harness.errors import BadReply, ProviderError, QuotaExhausted, TimedOut
 from harness.records import Attempt, Reply, Request, Usage
-from harness.sanitize import redact
+from harness.sanitize import one_line, redact
 
 MAX_TOKENS_BELIEVED = 1_000_000_000  # usage beyond this is a provider's fault, not a bill
 FINISH_REASONS = {"stop", "length", "tool_calls", "function_call", "content_filter"}
@@ -93,17 +93,23 @@ class LiteLLMClient:
             raise TimedOut(f"no reply within {self.deployment.timeout_s:g} s") from None
         except Exception as exc:
             if type(exc).__name__ != REFUSED:
-                raise translated(exc) from exc
+                raise translated(exc, self._secrets()) from exc
             return self._reply(started, text="", finish_reason="content_filter")
         text, finish_reason = _content(response)
         return self._reply(
             started,
-            text=text,
+            text=redact(text, known=self._secrets()),  # a provider may echo our own headers
             finish_reason=finish_reason,
             usage=usage_of(getattr(response, "usage", None)),
-            served_model=str(getattr(response, "model", "") or ""),
-            fingerprint=str(getattr(response, "system_fingerprint", "") or ""),
+            served_model=one_line(str(getattr(response, "model", "") or ""), 80),
+            fingerprint=one_line(str(getattr(response, "system_fingerprint", "") or ""), 80),
         )
+
+    def _secrets(self) -> list[str]:
+        """Return every value this deployment takes from the environment, and its key."""
+        deployment = self.deployment
+        taken = [v for v in deployment.params.values() if isinstance(v, str) and v.startswith(ENV_PREFIX)]
+        return [str(resolve_env(value)) for value in (deployment.api_key, *taken) if value]
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         deployment = self.deployment
@@ -142,9 +148,9 @@ async def close_connections() -> None:
         load_litellm().in_memory_llm_clients_cache.flush_cache()
 
 
-def translated(exc: Exception) -> ProviderError:
+def translated(exc: Exception, secrets: Iterable[str] = ()) -> ProviderError:
     """Return one of our errors for one of LiteLLM's, its text redacted: providers repeat keys in it."""
-    message = _LITELLM_PREFIX.sub("", redact(str(exc)).strip().split("\n")[0])[:500]
+    message = _LITELLM_PREFIX.sub("", redact(str(exc), known=secrets).strip().split("\n")[0])[:500]
     status = getattr(exc, "status_code", None)
     kind = _BY_STATUS.get(status) or ERRORS.get(type(exc).__name__, ProviderError)
     if kind is errors.Overloaded and _body_is_broken(exc):

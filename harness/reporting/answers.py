@@ -59,16 +59,16 @@ def _lines(
 
 def _block(lead: str, text: str) -> Iterator[str]:
     for index, line in enumerate(printable(text).splitlines() or [""]):
-        yield f"  {lead if index == 0 else ' ' * len(lead)}{line}"
+        yield f"  {lead if index == 0 else ' ' * (len(lead) - 2) + '| '}{line}"
 
 
 def _columns(left_head: str, left: str, right_head: str, right: str) -> Iterator[str]:
     width = max(20, (min(shutil.get_terminal_size().columns, 160) - 7) // 2)
     columns = [_wrapped(left, width), _wrapped(right, width)]
-    yield f"  {left_head:<{width}} | {right_head}"
+    yield f"| {left_head:<{width}} | {right_head}"
     for index in range(max(map(len, columns))):
         a, b = (column[index] if index < len(column) else "" for column in columns)
-        yield f"  {a:<{width}} | {b}".rstrip()
+        yield f"| {a:<{width}} | {b}".rstrip()
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from harness.baseline import Baseline
 from harness.errors import counted
 from harness.golden import Suite
+from harness.sanitize import one_line
 
 
 def render(baseline: Baseline, suite: Suite) -> str:
@@ -16,7 +17,7 @@ def render(baseline: Baseline, suite: Suite) -> str:
     age = baseline.age_days(datetime.now(UTC).date())
     repeat = " (deterministic: one sample)" if baseline.deterministic else ""
     commit = baseline.git_sha or "no commit"
-    served = ", ".join(baseline.served_models) or "unknown"
+    served = ", ".join(map(one_line, baseline.served_models)) or "unknown"
     asked = f"{counted(baseline.epochs, 'epoch')}{repeat} on {', '.join(baseline.deployments)}"
     head = [
         f"{baseline.name}: promoted {baseline.promoted} ({counted(age, 'day')} ago) at {commit}",

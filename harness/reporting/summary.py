@@ -12,6 +12,7 @@ from itertools import groupby
 from harness.baseline import STALE_AFTER_DAYS, Baseline
 from harness.errors import counted
 from harness.records import TIERS, Attempt, Outcome, Sample, percentile
+from harness.sanitize import one_line
 from harness.session import Planned, Session
 from harness.verdict import CaseEvidence, Evidence, Status, Verdict
 
@@ -253,7 +254,7 @@ def _baseline_notes(session: Session, baseline: Baseline, served: set[str]) -> l
     if baseline.config_hash != session.project.config.hash:
         notes.append(f"{session.project.config.path.name} has changed since baseline {baseline.name}")
     if served and not served <= set(baseline.served_models):
-        names = ", ".join(sorted(served - set(baseline.served_models)))
+        names = ", ".join(one_line(name) for name in sorted(served - set(baseline.served_models)))
         notes.append(f"model drift: {names} answered; the baseline knows {', '.join(baseline.served_models)}")
     return notes
 
