@@ -134,6 +134,21 @@ for attempt in store.attempts(store.latest_run("groq").id):
 """
 
 
+def test_cost_is_compared_by_todays_prices(project, loopback, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
+    project.runpytest("--provider", "groq", "--max-cost", "1")
+    promote(project, "groq")
+    usage = {"prompt_tokens": 10, "completion_tokens": 12, "total_tokens": 22}
+    answers(
+        loopback, lambda request: Answer(text=request["messages"][-1]["content"].split()[-1], usage=usage)
+    )
+
+    result = project.runpytest("--provider", "groq", "--max-cost", "1", "--fresh")
+
+    # 10 tokens in at 0.15 and 2, then 12, out at 0.60 USD per million; 1,000 samples.
+    result.stdout.re_match_lines([r"cost / 1,000 samples\s+\$0\.0027\s+\$0\.0087\s+\+222\.2%"])
+
+
 def test_a_budget_that_runs_out_stops_the_spending_and_the_verdict(project, loopback, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "dummy-key")
 

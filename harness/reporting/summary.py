@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 
-from harness.baseline import STALE_AFTER_DAYS, Baseline
+from harness.baseline import STALE_AFTER_DAYS, Baseline, Entry
 from harness.errors import counted
-from harness.records import TIERS, Attempt, Outcome, Sample, percentile
+from harness.project import versions
+from harness.records import TIERS, Attempt, Outcome, Sample, Usage, percentile
 from harness.sanitize import one_line
 from harness.session import Planned, Session
 from harness.verdict import CaseEvidence, Evidence, Status, Verdict
@@ -161,6 +163,7 @@ def _changes(label: str, session: Session, samples: Sequence[Sample]) -> list[Ch
                 now=statistics.fmean(usage.input + usage.output for _, usage in used),
             )
         )
+    changes += _cost_change(session, pairs)
     # The baseline holds a median for each case, so medians it is.
     latencies = [
         statistics.median(s.latency_ms for _, s in group)
@@ -175,6 +178,24 @@ def _changes(label: str, session: Session, samples: Sequence[Sample]) -> list[Ch
         )
         for share in (0.5, 0.95)
     ]
+
+
+def _cost_change(session: Session, pairs: Sequence[tuple[Entry, Sample]]) -> list[Change]:
+    """Return the cost of 1,000 samples before and now, both by today's price book, if they cost anything."""
+    found = [
+        (
+            deployment.price.of(Usage(uncached_input=round(entry.tokens_in), output=round(entry.tokens_out))),
+            cost,
+        )
+        for entry, sample in pairs
+        if (deployment := session.project.config.deployment(sample.deployment))
+        and deployment.price
+        and (cost := session.cost(sample)) is not None
+    ]
+    if not any(before or now for before, now in found):
+        return []
+    before, now = (1000 * float(statistics.mean(side)) for side in zip(*found, strict=True))
+    return [Change(name="cost / 1,000 samples", unit="$", before=before, now=now)]
 
 
 def _regressions(session: Session, evidence: Evidence, samples: Sequence[Sample]) -> list[Regression]:
@@ -253,6 +274,14 @@ def _baseline_notes(session: Session, baseline: Baseline, served: set[str]) -> l
         notes.append(f"the suite has changed since baseline {baseline.name}; edited cases count as new")
     if baseline.config_hash != session.project.config.hash:
         notes.append(f"{session.project.config.path.name} has changed since baseline {baseline.name}")
+    if baseline.deterministic:
+        here = versions() | {"machine": platform.machine()}
+        for name in ("xllamacpp", "machine"):
+            if name in here and here[name] != baseline.versions.get(name):
+                before = baseline.versions.get(name, "unknown")
+                notes.append(
+                    f"{name} is {here[name]}, was {before} in baseline {baseline.name}: bits may differ"
+                )
     if served and not served <= set(baseline.served_models):
         names = ", ".join(one_line(name) for name in sorted(served - set(baseline.served_models)))
         notes.append(f"model drift: {names} answered; the baseline knows {', '.join(baseline.served_models)}")

@@ -123,7 +123,8 @@ def _changes(summary: Summary) -> Iterator[str]:
 
 
 def _value(change: Change, value: float) -> str:
-    return {"%": f"{value:.1f}%", "s": f"{value:.2f} s", "": f"{value:,.1f}"}[change.unit]
+    shown = {"%": f"{value:.1f}%", "s": f"{value:.2f} s", "$": f"${value:,.4f}", "": f"{value:,.1f}"}
+    return shown[change.unit]
 
 
 def _difference(change: Change) -> str:
