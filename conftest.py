@@ -1,8 +1,3 @@
-"""Root conftest: the tools our own tests use, and the docstring examples of the package as tests."""
-
-from hypothesis import settings
+"""Root conftest: what pytest wants to hear of in the root alone."""
 
 pytest_plugins = ["pytester"]
-
-settings.register_profile("untimed", deadline=None)  # tests never assert on time
-settings.load_profile("untimed")

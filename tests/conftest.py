@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.client.litellm_client import load_litellm
 from harness.golden import Suite, load_suite
 from harness.testing import Answer, LoopbackProvider
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("untimed", deadline=None)  # tests never assert on time
+settings.load_profile("untimed")
 
 PROVIDERS = """
 model_list:
