@@ -13,7 +13,7 @@ import pytest
 from harness import errors
 from harness.client import AllHopsFailed, ChainClient, LimitedClient, Limits, LiteLLMClient, Mode
 from harness.client.chain import Hop
-from harness.client.litellm_client import ERRORS, REFUSED, usage_of
+from harness.client.litellm_client import ERRORS, REFUSED, close_connections, usage_of
 from harness.client.recorded import RecordedClient, Recording, worst_case
 from harness.config import Params, load_config
 from harness.errors import BudgetExceeded, NotAsked, NotRecorded
@@ -76,11 +76,17 @@ def ask(config, answer, monkeypatch, name="priced"):
     route = Route(chain=(deployment,), params=Params(), system="", via="")
     with LoopbackProvider(answer) as provider:
         monkeypatch.setenv("LOOPBACK_URL", provider.url)
-        try:
-            result = asyncio.run(LiteLLMClient(deployment).complete(prepare(route, deployment, a_request())))
-        except errors.ProviderError as exc:
-            result = exc
+        result = asyncio.run(_ask_once(deployment, prepare(route, deployment, a_request())))
     return provider, result
+
+
+async def _ask_once(deployment, request):
+    try:
+        return await LiteLLMClient(deployment).complete(request)
+    except errors.ProviderError as exc:
+        return exc
+    finally:
+        await close_connections()
 
 
 def no_wait(_seconds):
