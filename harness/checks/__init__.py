@@ -1,6 +1,6 @@
 """Deterministic checks: what an answer has to be for a task case to pass.
 
-`build` turns the YAML of a check into a callable; `judge` applies a list of them. A new kind of
+`golden.py` builds checks from YAML; `judge` applies a list of them. A new kind of
 check is a class in one of the modules here, and its entry in `CHECKS`.
 """
 
